@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+"""A failover to look at: three real servers, one manager, one client that never stops writing, and a kill -9."""
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from lab import manager as managers  # noqa: E402
+from lab import postgres  # noqa: E402
+from lab.cluster import Cluster  # noqa: E402
+from lab.wait import DeadlineExceeded, wait_until  # noqa: E402
+from lab.writer import Writer  # noqa: E402
+
+BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--keep", action="store_true", help="leave everything running and print the addresses")
+    arguments.add_argument("--base-port", type=int, default=5501, help="first port of the servers (default: %(default)s)")
+    arguments.add_argument("--http-port", type=int, default=3098, help="port of the manager (default: %(default)s)")
+    options = arguments.parse_args()
+    home = pathlib.Path(tempfile.mkdtemp(prefix="baton-demo-"))
+    home.chmod(0o755)
+    demo = Demo(home, options)
+    try:
+        demo.run()
+    except (DeadlineExceeded, RuntimeError, OSError, LookupError) as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        print("\n".join(demo.manager.log_text().splitlines()[-20:]), file=sys.stderr)
+        demo.clean_up()
+        return 1
+    except BaseException:
+        demo.clean_up()
+        raise
+    if options.keep:
+        demo.print_addresses()
+    else:
+        demo.clean_up()
+    return 0 if demo.rows_lost == 0 else 1
+
+
+class Demo:
+    def __init__(self, home, options):
+        ports = first_free_ports(options.base_port, 3)
+        self.home, self.rows_lost = home, None
+        self.cluster = Cluster.simple(home / "servers", nodes=3, base_port=ports,
+                                      method="basebackup" if postgres.has_tools(15) else "auto")
+        self.manager = managers.Manager(
+            home / "manager", managers.free_port(options.http_port, options.http_port + 200),
+            {"DefaultInstancePort": ports, "DiscoveryPortCandidates": [str(n.port) for n in self.cluster]})
+        self.writer = Writer(self.cluster.dsn(), interval_ms=5)
+
+    def run(self):
+        title("three PostgreSQL 15 servers on loopback")
+        self.cluster.up()
+        for node in self.cluster:
+            print(f"   {node.name}  {node.key}  {'primary' if node is self.cluster.root else 'streams from n1'}")
+        title("one manager, told of one standby")
+        self.manager.start()
+        print(f"   baton serve -config {self.manager.config_file}")
+        self.manager.discover(self.cluster["n2"])
+        wait_until(lambda: len(self.manager.instances()) == 3, 10, "all three servers are known")
+        self.print_tree()
+        title("a client writes a row every 5 ms")
+        self.writer.start()
+        wait_until(lambda: self.writer.count > 200, 15, "the client writes")
+        wait_until(self.quiet, 20, "the manager is ready for a failover", 0.1)
+        print(f"   {self.writer.count} rows acknowledged")
+        self.kill_and_watch()
+
+    def quiet(self):
+        """All standbys caught up, nothing wrong, discovery settled: an ordinary moment of an ordinary day."""
+        return self.cluster.all_streaming() and not any(
+            code for codes in self.manager.analysis().values() for code in codes if code != "NoProblem")
+
+    def kill_and_watch(self):
+        primary = self.cluster["n1"]
+        title(f"kill -9 of every process of the primary, {primary.key}")
+        killed_at = primary.kill9()
+        wait_until(lambda: self.writer.acknowledged_after(killed_at) > 50, 60, "the client writes again", 0.01)
+        recovery = wait_until(lambda: next(iter(self.manager.finished_recoveries()), None), 30, "the recovery is finished")
+        successor = next(n for n in self.cluster if n.port == recovery["SuccessorKey"]["Port"])
+        followers = [n for n in self.cluster if n not in (primary, successor)]
+        wait_until(lambda: all(n.streams_from_node(successor) for n in followers), 30, "the survivors stream again")
+        streaming_at = time.monotonic()
+        self.writer.stop()
+        self.print_recovery(recovery)
+        self.print_verdict(killed_at, streaming_at, successor)
+        self.print_tree()
+
+    def print_recovery(self, recovery):
+        title(f"what the manager did (GET /api/audit-recovery-steps/{recovery['UID'][:24]}...)")
+        for message in self.manager.steps(recovery["UID"]):
+            print(f"   {message}")
+
+    def print_verdict(self, killed_at, streaming_at, successor):
+        title("what it cost")
+        outage = self.writer.outage_around(killed_at)
+        self.rows_lost = len(self.writer.lost(successor.rows()))
+        print(f"   write outage seen by the client  {BOLD}{outage * 1000:.0f} ms{PLAIN}")
+        print(f"   rows acknowledged and lost       {BOLD}{self.rows_lost}{PLAIN} of {self.writer.count}")
+        print(f"   survivor streaming again         {(streaming_at - killed_at) * 1000:.0f} ms after the kill (or sooner)")
+
+    def print_tree(self):
+        title("baton topology")
+        member = next(n for n in self.cluster if n.alive())
+        done = subprocess.run([str(managers.binary()), "topology", "-i", member.key], capture_output=True, text=True,
+                              env={**os.environ, "ORCHESTRATOR_API": f"{self.manager.url}/api"})
+        for line in (done.stdout or done.stderr).rstrip().splitlines():
+            print(f"   {line}")
+
+    def print_addresses(self):
+        title("left running")
+        print(f"   manager   {self.manager.url}/api/clusters-info   (pid {self.manager.pid}, log {self.manager.log})")
+        print(f"   client    export ORCHESTRATOR_API={self.manager.url}/api")
+        print(f"   database  psql '{self.cluster.dsn()}'")
+        print(f"   servers   lab/lab.py status --dir {self.cluster.directory}")
+        print(f"   end       kill {self.manager.pid}; lab/lab.py down --dir {self.cluster.directory}; rm -r {self.home}")
+
+    def clean_up(self):
+        self.writer.stop()
+        self.manager.stop()
+        self.cluster.down()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def first_free_ports(first, count):
+    """The first of `count` free ports in a row."""
+    for base in range(first, first + 400, 10):
+        if all(free(port) for port in range(base, base + count)):
+            return base
+    raise OSError(f"no {count} free ports in a row from {first} on")
+
+
+def free(port):
+    try:
+        return managers.free_port(port, port) == port
+    except OSError:
+        return False
+
+
+def title(text):
+    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
