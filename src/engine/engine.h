@@ -1,0 +1,121 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "topology/instance.h"
+
+/// One interface to every kind of database (PostgreSQL here, MySQL beside it, a model of either in the
+/// simulated world). Everything runs on the control thread; every call has a deadline and returns failures as
+/// values.
+namespace baton::engine {
+
+using topology::InstanceKey;
+using topology::Lsn;
+using topology::Observation;
+using topology::Reach;
+using topology::Timeline;
+
+using ObservationPtr = std::shared_ptr<const Observation>;
+
+/// Why an attempt to look at a server gave nothing.
+struct Unreached {
+    Reach reach = Reach::unknown;
+    Error error;
+    bool on_new_connection =
+        true;  ///< false: an established session failed, which alone proves nothing about new ones
+};
+
+using Looked = std::expected<ObservationPtr, Unreached>;
+
+/// One persistent session to one server, for watching it. One call at a time.
+class Probe {
+  public:
+    virtual ~Probe() = default;
+    /// One round trip on the session; connects first where there is none. After a failure there is no session
+    /// left.
+    virtual Task<Looked> look(MonoTime deadline) = 0;
+    /// The cheapest proof of life on the same session; connects first where there is none.
+    virtual Task<std::expected<void, Unreached>> touch(MonoTime deadline) = 0;
+    virtual bool connected() const = 0;
+    /// Called once when an idle session ends (RST, FIN, FATAL): the kernel's word, milliseconds after the
+    /// server's death.
+    virtual void on_broken(std::function<void()> callback) = 0;
+    virtual void disconnect() = 0;
+};
+
+struct Promotion {
+    int requests = 0;      ///< how often promotion had to be asked for (the 5-second trap)
+    Duration took{};       ///< from the first request to leaving recovery
+    bool already = false;  ///< it was out of recovery before the first request
+};
+
+struct FollowOrder {
+    InstanceKey upstream;
+    std::string slot;  ///< "" = the standby keeps what it has
+};
+
+enum class FollowHow : uint8_t {
+    rewritten,  ///< host and port of primary_conninfo were changed; all else was kept
+    nudged      ///< it finds its primary itself (multi-host conninfo); it was only told to look now
+};
+
+/// What the manager's role may do on this server; each false comes with the SQL that mends it.
+struct Privilege {
+    std::string what;  ///< "promote", "rewire", …
+    bool granted = false;
+    bool required = true;
+    std::string remedy;  ///< SQL to run, or what to do
+};
+
+/// Facts that only the doctor asks for.
+struct Examination {
+    std::vector<Privilege> privileges;
+    bool superuser = false;
+    std::optional<milliseconds> clock_offset;  ///< server's wall clock minus ours, less half the round trip
+    std::vector<std::string> prepared_transactions;
+    std::string primary_conninfo_masked;  ///< for people; "" on a primary
+};
+
+/// A session for deeds, beside the watching one: connects when first used, one call at a time.
+class Actor {
+  public:
+    virtual ~Actor() = default;
+    virtual Task<Result<void>> connect(MonoTime deadline) = 0;
+    virtual Task<Result<bool>> in_recovery(MonoTime deadline) = 0;
+    /// Asks for promotion, again every 50 ms, until the server has left recovery. Asking twice is harmless.
+    virtual Task<Result<Promotion>> promote(MonoTime deadline) = 0;
+    /// Makes a standby stream from another server, without a restart.
+    virtual Task<Result<FollowHow>> follow(FollowOrder order, MonoTime deadline) = 0;
+    /// Creates a physical slot that holds WAL from now on; success if it is there already.
+    virtual Task<Result<void>> create_slot(std::string name, MonoTime deadline) = 0;
+    /// Drops an inactive physical slot; success if there is none.
+    virtual Task<Result<void>> drop_slot(std::string name, MonoTime deadline) = 0;
+    /// Makes the WAL receiver reconnect to the same upstream: back to streaming proves that the upstream
+    /// lives.
+    virtual Task<Result<void>> restart_receiver(MonoTime deadline) = 0;
+    virtual Task<Result<void>> pause_replay(bool paused, MonoTime deadline) = 0;
+    virtual Task<Result<void>> set_read_only(bool read_only, MonoTime deadline) = 0;
+    virtual Task<Result<void>> set_synchronous_standby_names(std::string value, MonoTime deadline) = 0;
+    virtual Task<Result<void>> end_session(int pid, MonoTime deadline) = 0;
+    virtual Task<Result<topology::TimelineHistory>> timeline_history(Timeline timeline,
+                                                                     MonoTime deadline) = 0;
+    virtual Task<Result<Examination>> examine(MonoTime deadline) = 0;
+};
+
+class Engine {
+  public:
+    virtual ~Engine() = default;
+    virtual std::unique_ptr<Probe> make_probe(const InstanceKey& key) = 0;
+    virtual std::unique_ptr<Actor> make_actor(const InstanceKey& key) = 0;
+    /// Addresses of a name, from the cache where there is a fresh one; a failed lookup falls back on what was
+    /// last known.
+    virtual Task<Result<std::vector<std::string>>> resolve(std::string host, MonoTime deadline) = 0;
+    /// Addresses that are known without asking; empty if never resolved.
+    virtual std::vector<std::string> known_addresses(const std::string& host) const = 0;
+};
+
+}  // namespace baton::engine

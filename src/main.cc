@@ -1,0 +1,5 @@
+#include "app/main.h"
+
+int main(int argc, char** argv) {
+    return baton::app::run(argc, argv);
+}
