@@ -1,0 +1,159 @@
+#include "discovery/builder.h"
+
+#include <algorithm>
+
+namespace baton::discovery {
+namespace {
+
+using topology::Cluster;
+using topology::Instance;
+using topology::Role;
+
+std::optional<InstanceKey> canonical(std::span<const Member* const> members, const InstanceKey& key) {
+    for (const auto* m : members) {
+        if (m->key == key || std::ranges::find(m->aliases, key) != m->aliases.end()) return m->key;
+    }
+    return std::nullopt;
+}
+
+void add_record(const store::State& record, WallTime wall, Instance& instance) {
+    if (const auto at = record.downtimes.find(instance.key);
+        at != record.downtimes.end() && at->second.ends > wall) {
+        instance.downtime = at->second;
+    }
+    for (const auto& [id, maintenance] : record.maintenance) {
+        if (maintenance.key == instance.key && maintenance.span.ends > wall)
+            instance.maintenance = maintenance.span;
+    }
+    if (const auto at = record.promotion_rules.find(instance.key);
+        at != record.promotion_rules.end() && at->second.expires > wall) {
+        instance.promotion_rule = at->second.rule;
+        instance.is_candidate = true;
+    }
+    if (const auto at = record.tags.find(instance.key); at != record.tags.end()) {
+        for (const auto& [name, value] : at->second)
+            instance.tags.push_back({name, value});
+    }
+}
+
+std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Member& member) {
+    auto instance = std::make_shared<Instance>();
+    instance->key = member.key;
+    instance->aliases = member.aliases;
+    instance->health = member.health;
+    instance->seen = member.seen;
+    instance->last_seen = member.last_seen;
+    instance->cluster_id = input.id;
+    instance->role = member.role;
+    instance->streamed_until = member.streamed_until;
+    if (member.role != Role::primary && member.edge) {
+        const auto known = canonical(input.members, *member.edge);
+        instance->upstream = known ? known : member.edge;
+        instance->upstream_known = known.has_value();
+    }
+    add_record(*input.record, input.wall, *instance);
+    if (input.annotate) input.annotate(instance->key, *instance);
+    return instance;
+}
+
+using Instances = std::vector<std::shared_ptr<Instance>>;
+
+Instance* find(const Instances& instances, const InstanceKey& key) {
+    for (const auto& i : instances) {
+        if (i->key == key) return i.get();
+    }
+    return nullptr;
+}
+
+void link(Instances& instances) {
+    for (const auto& i : instances) {
+        if (!i->upstream_known) continue;
+        if (auto* up = find(instances, *i->upstream); up != nullptr && up != i.get())
+            up->downstream.push_back(i->key);
+    }
+    for (const auto& i : instances) {
+        std::ranges::sort(i->downstream);
+        const Instance* at = i.get();
+        while (at->upstream_known && i->depth <= static_cast<int>(instances.size())) {
+            at = find(instances, *at->upstream);
+            ++i->depth;
+        }
+    }
+    std::ranges::sort(instances, [](const auto& a, const auto& b) {
+        return std::tie(a->depth, a->key) < std::tie(b->depth, b->key);
+    });
+}
+
+void name_cluster(const ClusterInput& input, Cluster& cluster) {
+    const auto known = input.record->clusters.find(input.id);
+    const bool recorded = known != input.record->clusters.end();
+    if (recorded) {
+        cluster.name = known->second.name;
+        cluster.former_names = known->second.former_names;
+        cluster.alias = known->second.alias;
+        cluster.domain = known->second.domain;
+    }
+    const auto* primary = cluster.primary();
+    const std::string current = primary != nullptr          ? primary->key.text()
+                                : !cluster.name.empty()     ? cluster.name
+                                : cluster.instances.empty() ? input.id
+                                                            : cluster.instances.front()->key.text();
+    if (!cluster.name.empty() && cluster.name != current) {
+        std::erase(cluster.former_names, current);
+        std::erase(cluster.former_names, cluster.name);
+        cluster.former_names.push_back(cluster.name);
+    }
+    cluster.name = current;
+    if (cluster.alias.empty() && input.suggest_alias) cluster.alias = input.suggest_alias(cluster);
+    if (cluster.alias.empty()) cluster.alias = cluster.name;
+}
+
+}  // namespace
+
+topology::Lag measure_lag(const Observation& standby, const Observation* primary) {
+    topology::Lag lag;
+    const bool caught_up_with_sender =
+        standby.receiver && standby.receiver->latest_end && standby.received >= standby.receiver->latest_end;
+    // The sender's last announcement is as old as its last message; a primary asked after it may know more.
+    topology::Lsn end = standby.receiver ? standby.receiver->latest_end : topology::Lsn{};
+    if (primary != nullptr && primary->timeline >= standby.timeline &&
+        primary->answered_at <= standby.asked_at) {
+        end = std::max(end, primary->written);
+    }
+    if (end || caught_up_with_sender) {
+        lag.receive_bytes = topology::bytes_ahead(end, standby.received);
+        lag.replay_bytes = topology::bytes_ahead(std::max(end, standby.received), standby.replayed);
+    } else if (primary != nullptr) {
+        lag.receive_bytes = topology::bytes_ahead(primary->written, standby.received);
+        lag.replay_bytes =
+            topology::bytes_ahead(std::max(primary->written, standby.received), standby.replayed);
+    }
+    if (lag.replay_bytes == 0) {
+        lag.seconds = 0;
+    } else if (lag.replay_bytes && standby.last_replayed_age) {
+        lag.seconds = std::chrono::duration_cast<seconds>(*standby.last_replayed_age).count();
+    }
+    return lag;
+}
+
+std::shared_ptr<const Cluster> build_cluster(const ClusterInput& input) {
+    Instances instances;
+    instances.reserve(input.members.size());
+    for (const auto* m : input.members)
+        instances.push_back(make_instance(input, *m));
+    link(instances);
+    auto cluster = std::make_shared<Cluster>();
+    cluster->id = input.id;
+    cluster->history = input.history;
+    cluster->instances.assign(instances.begin(), instances.end());
+    const auto* primary = cluster->primary();
+    for (const auto& i : instances) {
+        if (i->is_standby() && i->seen)
+            i->lag = measure_lag(*i->seen, primary ? primary->seen.get() : nullptr);
+        if (i->is_primary()) i->lag = {.receive_bytes = 0, .replay_bytes = 0, .seconds = 0};
+    }
+    name_cluster(input, *cluster);
+    return cluster;
+}
+
+}  // namespace baton::discovery

@@ -1,0 +1,276 @@
+// Finding more servers: upwards by what standbys say of their upstream, downwards by what upstreams say of
+// their standbys. A place is only kept after it answered with the same system identifier.
+#include <algorithm>
+
+#include "discovery/impl.h"
+#include "discovery/matcher.h"
+
+namespace baton::discovery {
+namespace {
+
+constexpr seconds first_guess_pause{1};
+constexpr seconds last_guess_pause{60};
+constexpr seconds alias_check_interval{60};
+constexpr seconds history_retry_interval{60};
+constexpr size_t guesses_limit = 10000;
+
+size_t signature(const Observation& seen) {
+    size_t sum = seen.senders.size();
+    for (const auto& s : seen.senders) {
+        sum = sum * 1000003 + static_cast<size_t>(s.pid) + std::hash<std::string>{}(s.application_name);
+    }
+    return sum;
+}
+
+}  // namespace
+
+EndpointPtr Impl::find(const InstanceKey& key) const {
+    if (const auto at = endpoints_.find(key); at != endpoints_.end()) return at->second;
+    const auto alias = aliases_.find(key);
+    if (alias == aliases_.end()) return nullptr;
+    const auto at = endpoints_.find(alias->second);
+    return at == endpoints_.end() ? nullptr : at->second;
+}
+
+EndpointPtr Impl::add_endpoint(const InstanceKey& key, std::unique_ptr<engine::Probe> probe) {
+    auto e = std::make_shared<Endpoint>(clock_, key);
+    e->probe = probe ? std::move(probe) : engine_.make_probe(key);
+    e->added = clock_.now();
+    // Spread over the interval, so that ten thousand servers are not asked in the same millisecond.
+    e->began = e->added - options_.poll_interval +
+               Duration(static_cast<int64_t>(std::hash<InstanceKey>{}(key) % 1000) *
+                        options_.poll_interval.count() * 1000);
+    e->began = std::min(e->began, e->added);
+    const std::weak_ptr<Endpoint> weak = e;
+    e->probe->on_broken([this, weak] {
+        const auto endpoint = weak.lock();
+        if (!endpoint || endpoint->stopped || stopped_) return;
+        if (!endpoint->broken_at) endpoint->broken_at = clock_.now();
+        kick(*endpoint);
+    });
+    endpoints_[key] = e;
+    aliases_.erase(key);
+    guesses_.erase(key);
+    pending_seeds_.erase(key);
+    if (!topology::is_address(key.host)) spawn(clock_.executor(), warm_resolver(key.host));
+    spawn(clock_.executor(), watch(e));
+    return e;
+}
+
+void Impl::remove_endpoint(const InstanceKey& key) {
+    const auto at = endpoints_.find(key);
+    if (at == endpoints_.end()) return;
+    const auto e = at->second;
+    e->stopped = true;
+    e->signal.notify();
+    std::erase_if(servers_, [&key](const auto& s) { return s.second == key; });
+    const auto cluster = e->member.cluster_id;
+    if (const auto c = clusters_.find(cluster); c != clusters_.end()) c->second.members.erase(e.get());
+    endpoints_.erase(at);
+    mark(cluster, true);
+}
+
+/// True when `e` turned out to be another name of a server that is watched already; `e` is gone then.
+bool Impl::merge_if_known(const EndpointPtr& e, const Observation& seen) {
+    const auto id = server_id(seen);
+    const auto key = e->member.key;
+    const auto known = servers_.find(id);
+    if (known == servers_.end() || known->second == key) {
+        if (e->member.seen && server_id(*e->member.seen) != id) servers_.erase(server_id(*e->member.seen));
+        servers_[id] = key;
+        return false;
+    }
+    const auto owner = endpoints_.find(known->second);
+    if (owner == endpoints_.end()) {
+        known->second = key;
+        return false;
+    }
+    auto& names = owner->second->member.aliases;
+    auto more = e->member.aliases;
+    more.push_back(key);
+    remove_endpoint(key);
+    store_.apply(store::ForgetInstance{key});
+    for (const auto& name : more) {
+        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+        aliases_[name] = owner->first;
+        alias_checked_[name] = clock_.now();
+    }
+    remember(*owner->second);
+    mark(owner->second->member.cluster_id, true);
+    return true;
+}
+
+void Impl::explore(const EndpointPtr& e) {
+    if (e->stopped) return;
+    explore_upstream(e);
+    explore_downstream(e);
+    const auto& m = e->member;
+    auto& cluster = clusters_[m.cluster_id];
+    if (m.role == topology::Role::primary && m.seen->timeline > 1 &&
+        cluster.history_asked != m.seen->timeline && clock_.now() >= cluster.history_retry) {
+        cluster.history_asked = m.seen->timeline;
+        spawn(clock_.executor(), read_history(m.cluster_id, m.key, m.seen->timeline));
+    }
+}
+
+void Impl::explore_upstream(const EndpointPtr& e) {
+    const auto& m = e->member;
+    if (m.role != topology::Role::standby) return;
+    std::vector<InstanceKey> places;
+    if (m.edge) {
+        places.push_back(*m.edge);
+    } else {
+        places = conninfo_hosts(m.key, *m.seen);
+    }
+    std::erase_if(places, [this](const InstanceKey& key) {
+        return !key.valid() || find(key) || (options_.ignore_primary && options_.ignore_primary(key)) ||
+               !may_guess(key);
+    });
+    if (!places.empty()) {
+        spawn(clock_.executor(),
+              try_guesses("upstream of " + m.key.text(), std::move(places), m.seen->system_identifier));
+    }
+}
+
+void Impl::explore_downstream(const EndpointPtr& e) {
+    const auto& m = e->member;
+    const auto now_signature = signature(*m.seen);
+    if (m.seen->senders.empty() || (now_signature == e->sender_signature && !e->senders_unexplained)) return;
+    e->sender_signature = now_signature;
+    std::vector<const Member*> members;
+    for (const auto* other : clusters_[m.cluster_id].members)
+        members.push_back(&other->member);
+    const auto addresses = [this](const std::string& host) { return engine_.known_addresses(host); };
+    const auto rows = unexplained_senders(m, members, addresses);
+    e->senders_unexplained = !rows.empty();
+    for (const auto* row : rows) {
+        auto places = guesses(*row, m.key, options_.default_port, options_.port_candidates);
+        std::erase_if(places, [this](const InstanceKey& key) {
+            return find(key) || (options_.ignore_replica && options_.ignore_replica(key)) || !may_guess(key);
+        });
+        if (!places.empty()) {
+            spawn(clock_.executor(),
+                  try_guesses("replica of " + m.key.text(), std::move(places), m.seen->system_identifier));
+        }
+    }
+}
+
+/// Not filtered out, not being tried, and not tried in vain a moment ago.
+bool Impl::may_guess(const InstanceKey& key) {
+    if (stopped_ || (options_.ignore && options_.ignore(key))) return false;
+    if (endpoints_.size() >= options_.max_instances) return false;
+    const auto at = guesses_.find(key);
+    return at == guesses_.end() || (!at->second.trying && clock_.now() >= at->second.next);
+}
+
+/// Tries the places in turn until one proves to be a server of this system that was not known.
+Task<void> Impl::try_guesses(std::string why, std::vector<InstanceKey> keys, std::string system_identifier) {
+    const auto self = shared_from_this();
+    if (guesses_.size() > guesses_limit)
+        std::erase_if(guesses_, [](const auto& g) { return !g.second.trying; });
+    for (const auto& key : keys)
+        guesses_[key].trying = true;
+    bool found = false;
+    for (const auto& key : keys) {
+        if (!found && !stopped_ && !find(key)) {
+            found =
+                (co_await try_one(key, system_identifier, clock_.now() + options_.probe_timeout)).has_value();
+        }
+        auto& guess = guesses_[key];
+        guess.trying = false;
+        guess.pause = std::clamp<Duration>(guess.pause * 2, first_guess_pause, last_guess_pause);
+        guess.next = clock_.now() + guess.pause;
+    }
+}
+
+/// `system_identifier` empty: any system will do.
+Task<std::expected<EndpointPtr, engine::Unreached>> Impl::try_one(InstanceKey key,
+                                                                  std::string system_identifier,
+                                                                  MonoTime deadline) {
+    auto probe = engine_.make_probe(key);
+    auto looked = co_await probe->look(deadline);
+    if (!looked) co_return std::unexpected(looked.error());
+    if (!system_identifier.empty() && (*looked)->system_identifier != system_identifier) {
+        co_return std::unexpected(engine::Unreached{
+            .reach = topology::Reach::answering,
+            .error = {ErrorKind::not_found, "answers, but belongs to another system", key.text(), {}}});
+    }
+    if (auto known = find(key)) co_return known;
+    if (stopped_)
+        co_return std::unexpected(
+            engine::Unreached{.error = {ErrorKind::cancelled, "stopping", key.text(), {}}});
+    auto e = add_endpoint(key, std::move(probe));
+    e->began = (*looked)->asked_at;
+    note_answer(e, *looked);
+    co_return find(key);
+}
+
+Task<void> Impl::try_seed(InstanceKey key) {
+    const auto self = shared_from_this();
+    while (!stopped_ && pending_seeds_.contains(key)) {
+        if (find(key) || (co_await try_one(key, {}, clock_.now() + options_.probe_timeout))) {
+            pending_seeds_.erase(key);
+            co_return;
+        }
+        co_await clock_.sleep_for(options_.poll_interval);
+    }
+}
+
+/// A name may come to reach another server (a virtual address moved, a container was replaced).
+Task<void> Impl::verify_alias(InstanceKey alias, InstanceKey owner) {
+    const auto self = shared_from_this();
+    auto probe = engine_.make_probe(alias);
+    const auto looked = co_await probe->look(clock_.now() + options_.probe_timeout);
+    const auto e = find(owner);
+    if (!looked || stopped_ || !e || !e->member.seen || !e->member.health.ok()) co_return;
+    if (server_id(**looked) == server_id(*e->member.seen)) co_return;
+    if ((*looked)->answered_at < e->member.seen->asked_at) co_return;  // the owner restarted in between
+    std::erase(e->member.aliases, alias);
+    aliases_.erase(alias);
+    alias_checked_.erase(alias);
+    remember(*e);
+    mark(e->member.cluster_id, true);
+    if (!find(alias)) note_answer(add_endpoint(alias, std::move(probe)), *looked);
+}
+
+Task<void> Impl::read_history(std::string cluster_id, InstanceKey primary, topology::Timeline timeline) {
+    const auto self = shared_from_this();
+    auto actor = engine_.make_actor(primary);
+    auto history = co_await actor->timeline_history(timeline, clock_.now() + seconds(2));
+    const auto at = clusters_.find(cluster_id);
+    if (stopped_ || at == clusters_.end()) co_return;
+    if (history) {
+        at->second.history = std::make_shared<topology::TimelineHistory>(std::move(*history));
+        mark(cluster_id, true);
+    } else {
+        at->second.history_asked = 0;
+        at->second.history_retry = clock_.now() + history_retry_interval;
+    }
+}
+
+Task<void> Impl::warm_resolver(std::string host) {
+    const auto self = shared_from_this();
+    co_await engine_.resolve(host, clock_.now() + seconds(5));
+}
+
+Task<void> Impl::housekeeping() {
+    const auto self = shared_from_this();
+    while (!stopped_) {
+        const auto lazy =
+            std::clamp<Duration>(Duration(endpoints_.size() * 100'000), milliseconds(100), seconds(1));
+        co_await clock_.sleep_for(lazy);
+        if (stopped_) co_return;
+        flush_dirty(true);
+        forget_unseen();
+        const auto now = clock_.now();
+        int budget = 10;
+        for (auto& [alias, owner] : aliases_) {
+            auto& checked = alias_checked_[alias];
+            if (now - checked < alias_check_interval || --budget < 0) continue;
+            checked = now;
+            spawn(clock_.executor(), verify_alias(alias, owner));
+        }
+    }
+}
+
+}  // namespace baton::discovery

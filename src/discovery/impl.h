@@ -1,0 +1,154 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "base/async.h"
+#include "discovery/builder.h"
+#include "discovery/discovery.h"
+#include "discovery/member.h"
+
+namespace baton::discovery {
+
+/// Someone who waits for an attempt that began after `not_before`.
+struct Waiter {
+    MonoTime not_before;
+    std::function<void()> done;
+};
+
+/// One watched server. Owned by the table and by its own watching coroutine.
+struct Endpoint {
+    Endpoint(Clock& clock, InstanceKey key) : signal(clock) { member.key = std::move(key); }
+
+    Member member;
+    std::unique_ptr<engine::Probe> probe;
+    Signal signal;
+    bool stopped = false;
+    bool kicked = false;
+    bool trying = false;                ///< an attempt is under way
+    MonoTime began{};                   ///< of the last attempt
+    MonoTime heard{};                   ///< last answer to a probe or a touch
+    std::optional<MonoTime> broken_at;  ///< the idle session ended then
+    std::vector<Waiter> waiters;
+    size_t sender_signature = 0;  ///< of the rows that were last matched
+    bool senders_unexplained = false;
+    MonoTime added{};
+    WallTime stored_last_seen{};
+};
+using EndpointPtr = std::shared_ptr<Endpoint>;
+
+/// Sets of endpoints are walked in the order of their keys: the same world gives the same run.
+struct ByKey {
+    bool operator()(const Endpoint* a, const Endpoint* b) const { return a->member.key < b->member.key; }
+};
+
+/// What is kept per cluster between snapshots.
+struct ClusterState {
+    std::set<Endpoint*, ByKey> members;
+    ClusterPtr snapshot;
+    bool dirty = false;
+    std::optional<MonoTime>
+        urgent_since;  ///< a server with replicas is in doubt: its replicas are asked often
+    std::shared_ptr<const topology::TimelineHistory> history;
+    topology::Timeline history_asked = 0;
+    MonoTime history_retry{};
+};
+
+/// Where a server may be: tried at most this often.
+struct Guess {
+    MonoTime next{};
+    Duration pause{};
+    bool trying = false;
+};
+
+class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
+  public:
+    Impl(Clock& clock, engine::Engine& engine, store::Store& store, Options options)
+        : clock_(clock), engine_(engine), store_(store), options_(std::move(options)) {}
+
+    void start(std::vector<InstanceKey> seeds) override;
+    void stop() override;
+    void set_options(Options options) override;
+    TopologyPtr topology() const override;
+    ClusterPtr cluster(const std::string& id) const override;
+    void on_change(std::function<void(const std::string&, const ClusterPtr&)> callback) override {
+        callback_ = std::move(callback);
+    }
+    bool settled() const override;
+    Task<Result<InstancePtr>> discover(InstanceKey key, MonoTime deadline) override;
+    Task<void> look_again(std::vector<InstanceKey> keys, MonoTime deadline) override;
+    Result<void> forget(const InstanceKey& key) override;
+    void refresh_annotations(const std::optional<InstanceKey>& key) override;
+    Counters counters() const override { return counters_; }
+    std::vector<Sample> samples(seconds within) const override;
+
+  private:
+    // watch.cc: one coroutine a server
+    Task<void> watch(EndpointPtr e);
+    Task<void> attempt(EndpointPtr e);
+    Task<void> touch(EndpointPtr e);
+    MonoTime next_wake(const Endpoint& e) const;
+    MonoTime due(const Endpoint& e) const;
+    Duration interval(const Endpoint& e) const;
+    bool wants_touch(const Endpoint& e) const;
+    void note_failure(Endpoint& e, const engine::Unreached& why, MonoTime began, bool confirmed);
+    void note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen);
+    void wake_waiters(Endpoint& e, MonoTime began);
+    void add_sample(const Endpoint& e, MonoTime began, Duration delay);
+    void kick(Endpoint& e);
+
+    // explore.cc: finding more
+    EndpointPtr add_endpoint(const InstanceKey& key, std::unique_ptr<engine::Probe> probe);
+    void remove_endpoint(const InstanceKey& key);
+    bool merge_if_known(const EndpointPtr& e, const Observation& seen);
+    void explore(const EndpointPtr& e);
+    void explore_upstream(const EndpointPtr& e);
+    void explore_downstream(const EndpointPtr& e);
+    bool may_guess(const InstanceKey& key);
+    Task<void> try_guesses(std::string why, std::vector<InstanceKey> keys, std::string system_identifier);
+    Task<std::expected<EndpointPtr, engine::Unreached>> try_one(InstanceKey key,
+                                                                std::string system_identifier,
+                                                                MonoTime deadline);
+    Task<void> try_seed(InstanceKey key);
+    Task<void> verify_alias(InstanceKey alias, InstanceKey owner);
+    Task<void> read_history(std::string cluster_id, InstanceKey primary, topology::Timeline timeline);
+    Task<void> warm_resolver(std::string host);
+    EndpointPtr find(const InstanceKey& key) const;
+
+    // publish.cc: snapshots
+    void load_record();
+    void move_to_cluster(Endpoint& e, const std::string& cluster_id);
+    void mark(const std::string& cluster_id, bool at_once);
+    void flush_dirty(bool all);
+    void rebuild(const std::string& cluster_id, ClusterState& state);
+    void judge_urgency(ClusterState& state);
+    void remember(Endpoint& e);
+    void remember_cluster(const topology::Cluster& cluster);
+    Task<void> housekeeping();
+    void forget_unseen();
+
+    Clock& clock_;
+    engine::Engine& engine_;
+    store::Store& store_;
+    Options options_;
+    std::function<void(const std::string&, const ClusterPtr&)> callback_;
+    std::unordered_map<InstanceKey, EndpointPtr> endpoints_;
+    std::unordered_map<InstanceKey, InstanceKey> aliases_;  ///< other name -> key of the endpoint
+    std::map<ServerId, InstanceKey> servers_;
+    std::map<std::string, ClusterState> clusters_;
+    std::unordered_map<InstanceKey, Guess> guesses_;
+    std::map<InstanceKey, MonoTime> alias_checked_;
+    std::set<InstanceKey> pending_seeds_;
+    size_t urgent_clusters_ = 0;
+    bool flush_posted_ = false;
+    bool stopped_ = false;
+    Counters counters_;
+    std::deque<Sample> samples_;
+    mutable TopologyPtr topology_;
+    mutable bool topology_stale_ = true;
+    uint64_t version_ = 0;
+};
+
+}  // namespace baton::discovery
