@@ -1,0 +1,69 @@
+#include "config/pattern.h"
+#include "config/support.h"
+
+namespace baton::config {
+namespace {
+
+TEST(Pattern, FindsAnywhereInTheSyntaxOfGo) {
+    const struct {
+        const char* pattern;
+        const char* subject;
+        bool found;
+    } cases[] = {
+        {"db", "my-db-1:5432", true},     {"^db", "my-db-1:5432", false},    {"(?i)DB[0-9]+", "db17", true},
+        {"DB[0-9]+", "db17", false},      {"(?is)DB.", "db1", true},         {R"(\Adb\d+\z)", "db17", true},
+        {R"(\Adb\d+\z)", "xdb17", false}, {R"(\Qa.b\E)", "a.b", true},       {R"(\Qa.b\E)", "axb", false},
+        {R"(\Q[x)", "a[xb", true},        {"(?P<dc>[a-z]+)-", "eu-1", true}, {"(?<dc>[a-z]+)-", "eu-1", true},
+        {"[[:alpha:]]+$", "12ab", true},  {R"([\]x]+$)", "a]x", true},       {"(?:a|b)c", "bc", true},
+        {"", "anything", true},
+    };
+    for (const auto& c : cases) {
+        const auto pattern = Pattern::compile(c.pattern);
+        ASSERT_TRUE(pattern) << c.pattern << ": " << pattern.error().message;
+        EXPECT_EQ(pattern->found_in(c.subject), c.found) << c.pattern << " in " << c.subject;
+        EXPECT_EQ(pattern->text(), c.pattern);
+    }
+}
+
+TEST(Pattern, SaysWhatIsWrong) {
+    const struct {
+        std::string pattern;
+        const char* reason;
+    } cases[] = {
+        {"(", "parentheses"},
+        {"[a", "square brackets"},
+        {"*a", "repetition"},
+        {"a\\", "backslash"},
+        {"[z-a]", "range"},
+        {R"(\pL)", R"(\p)"},
+        {"a(?i)b", "at the start only"},
+        {"(?P<x", "no end"},
+        {"[[:foo:]]", "class"},
+        {std::string(2000, 'a'), "longer"},
+        {"[[:alpha", "square brackets"},
+    };
+    for (const auto& c : cases) {
+        const auto pattern = Pattern::compile(c.pattern);
+        ASSERT_FALSE(pattern) << c.pattern;
+        EXPECT_EQ(pattern.error().kind, ErrorKind::invalid_argument);
+        EXPECT_THAT(pattern.error().message, testing::HasSubstr(c.reason)) << c.pattern;
+    }
+}
+
+TEST(Pattern, GivesTheFirstGroup) {
+    const auto pattern = Pattern::compile("[.]([^.]+)[.]example");
+    ASSERT_TRUE(pattern);
+    EXPECT_EQ(pattern->groups(), 1U);
+    EXPECT_EQ(pattern->first_group("db1.eu-west.example.com"), "eu-west");
+    EXPECT_EQ(pattern->first_group("db1"), std::nullopt);
+}
+
+TEST(Pattern, SurvivesLongSubjects) {
+    const auto pattern = Pattern::compile("(a|b)*c");
+    ASSERT_TRUE(pattern);
+    EXPECT_FALSE(pattern->found_in(std::string(1'000'000, 'a')));
+    EXPECT_FALSE(pattern->found_in(std::string(1000, 'a')));
+}
+
+}  // namespace
+}  // namespace baton::config
