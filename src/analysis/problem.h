@@ -44,10 +44,10 @@ enum class Code : uint8_t {
     replay_paused,
     unsatisfiable_synchronous_standbys,
     slow_promotion_setting,
-    no_primary,           ///< standbys only, and no primary was ever seen in this process's life
-    read_only_primary,    ///< default_transaction_read_only is on
-    missing_privilege,    ///< receiver and sender rows are blind without pg_monitor
-    stranded_standby      ///< still points at a former primary that was replaced and is gone
+    no_primary,         ///< standbys only, and no primary was ever seen in this process's life
+    read_only_primary,  ///< default_transaction_read_only is on
+    missing_privilege,  ///< receiver and sender rows are blind without pg_monitor
+    stranded_standby    ///< still points at a former primary that was replaced and is gone
 };
 
 enum class Action : uint8_t { none, detection, recover_primary, recover_intermediate };
@@ -55,12 +55,12 @@ enum class Severity : uint8_t { info, warning, critical };
 
 struct CodeInfo {
     Code code;
-    std::string_view name;      ///< "DeadPrimary": API, hooks, audit
-    std::string_view v1_name;   ///< the older name where routes need one ("DeadMaster"), else as name
-    std::string_view meaning;   ///< one sentence
+    std::string_view name;     ///< "DeadPrimary": API, hooks, audit
+    std::string_view v1_name;  ///< the older name where routes need one ("DeadMaster"), else as name
+    std::string_view meaning;  ///< one sentence
     Action action;
     Severity severity;
-    bool structure;             ///< listed beside the failure code (StructureAnalysis) rather than as one
+    bool structure;  ///< listed beside the failure code (StructureAnalysis) rather than as one
     /// A downtime of all direct replicas silences it, as one of the instance itself does.
     bool silenced_by_replicas = false;
 };
@@ -69,10 +69,10 @@ std::span<const CodeInfo> all_codes();
 
 /// What a standby says about its primary that we cannot reach.
 enum class Testimony : uint8_t {
-    agrees,      ///< its receiver is gone or not streaming, seen after the suspicion began
-    vetoes,      ///< it received a message after our last failed attempt began: the primary lives
-    undecided,   ///< still "streaming", but no message since: make it reconnect to find out
-    unheard      ///< not asked yet since the suspicion began, or unreachable itself
+    agrees,     ///< its receiver is gone or not streaming, seen after the suspicion began
+    vetoes,     ///< it received a message after our last failed attempt began: the primary lives
+    undecided,  ///< still "streaming", but no message since: make it reconnect to find out
+    unheard     ///< not asked yet since the suspicion began, or unreachable itself
 };
 Testimony testimony(const Instance& standby, const Instance& primary);
 
@@ -115,8 +115,8 @@ struct Problem {
     }
 };
 
-/// All problems of a cluster; per instance at most one failure code (first match in table order), any number of structure
-/// codes. Ordered: primaries first, then by replica count descending, then key.
+/// All problems of a cluster; per instance at most one failure code (first match in table order), any number
+/// of structure codes. Ordered: primaries first, then by replica count descending, then key.
 std::vector<Problem> analyse(const Cluster& cluster, const Policy& policy, MonoTime now);
 
 }  // namespace baton::analysis

@@ -19,22 +19,42 @@ using topology::Lsn;
 enum class SynchronousPolicy : uint8_t { keep, relax };
 
 struct Policy {
-    uint64_t maximum_lag_bytes = 0;                    ///< 0 = no limit
-    Duration maximum_disconnected = seconds(300);      ///< 0 = no limit
+    uint64_t maximum_lag_bytes = 0;                ///< 0 = no limit
+    Duration maximum_disconnected = seconds(300);  ///< 0 = no limit
     bool prevent_cross_data_center = false;
     bool prevent_cross_region = false;
     bool manage_slots = true;
     SynchronousPolicy synchronous = SynchronousPolicy::relax;
     milliseconds promotion_timeout{30000};
     milliseconds follow_timeout{10000};
-    uint64_t reasonable_move_lag_bytes = 0;            ///< 0 = no limit
+    uint64_t reasonable_move_lag_bytes = 0;  ///< 0 = no limit
     std::function<bool(const InstanceKey&)> ignored_for_promotion;
 };
 
 enum class Rejection : uint8_t {
-    unreachable, not_a_standby, foreign_system, foreign_timeline, diverged, replay_paused, delayed, must_not, ignored_by_filter,
-    downtimed, in_maintenance, slot_wal_lost, too_far_behind, disconnected_too_long, not_synchronous, other_data_center, other_region,
-    older_major_version, other_upstream, less_advanced, lower_preference, not_permitted, not_requested
+    unreachable,
+    not_a_standby,
+    foreign_system,
+    foreign_timeline,
+    diverged,
+    replay_paused,
+    delayed,
+    must_not,
+    ignored_by_filter,
+    downtimed,
+    in_maintenance,
+    slot_wal_lost,
+    too_far_behind,
+    disconnected_too_long,
+    not_synchronous,
+    other_data_center,
+    other_region,
+    older_major_version,
+    other_upstream,
+    less_advanced,
+    lower_preference,
+    not_permitted,
+    not_requested
 };
 std::string_view to_string(Rejection reason);
 
@@ -49,18 +69,19 @@ struct Choice {
     /// Where the chosen one is behind the most advanced: it streams from there first.
     std::optional<InstanceKey> donor;
     std::vector<Rejected> rejected;
-    std::string why;          ///< one sentence: why this one, or why nobody
+    std::string why;            ///< one sentence: why this one, or why nobody
     uint64_t bytes_behind = 0;  ///< of the chosen behind the last known position of the failed primary
 };
 
 enum class StepKind : uint8_t {
-    catch_up,       ///< target streams the missing WAL from `upstream` until it has `position`
-    promote,        ///< the point of no return
-    create_slot,    ///< slot `argument` on target
-    follow,         ///< target streams from upstream, slot `argument` if not empty
+    catch_up,  ///< target streams the missing WAL from `upstream` (slot `argument` if not empty) until it has
+               ///< `position`
+    promote,   ///< the point of no return
+    create_slot,  ///< slot `argument` on target
+    follow,       ///< target streams from upstream, slot `argument` if not empty
     verify_streaming,
     set_synchronous_standby_names,  ///< to `argument` on target
-    drop_slot                       ///< slot `argument` on target, which nobody uses any more: it would hold back WAL
+    drop_slot  ///< slot `argument` on target, which nobody uses any more: it would hold back WAL
 };
 std::string_view to_string(StepKind kind);
 
@@ -71,52 +92,69 @@ struct Step {
     std::string argument;
     Lsn position;
     milliseconds deadline{10000};
-    int phase = 0;             ///< steps of one phase run side by side; phases in order
+    int phase = 0;  ///< steps of one phase run side by side; phases in order
     bool irreversible = false;
-    bool required = false;     ///< its failure ends the recovery; otherwise it is reported and the replica is lost
-    std::string what;          ///< a sentence for people
-    std::string undo;          ///< what undoes it, for people; "" when nothing can or need
+    bool required =
+        false;         ///< its failure ends the recovery; otherwise it is reported and the replica is lost
+    std::string what;  ///< a sentence for people
+    std::string undo;  ///< what undoes it, for people; "" when nothing can or need
 };
 
-enum class Kind : uint8_t { primary_failover, intermediate_failover, follow, move_up, take_siblings, regroup };
+enum class Kind : uint8_t {
+    primary_failover,
+    intermediate_failover,
+    follow,
+    move_up,
+    take_siblings,
+    regroup
+};
 std::string_view to_string(Kind kind);
 
 struct Plan {
     Kind kind;
     std::string cluster_id;
-    InstanceKey subject;                    ///< the failed or moved instance
-    Choice choice;                          ///< of a failover
+    InstanceKey subject;  ///< the failed or moved instance
+    Choice choice;        ///< of a failover
     std::vector<Step> steps;
-    std::vector<InstanceKey> lost;          ///< replicas that cannot follow, known beforehand
-    std::vector<std::string> remarks;       ///< what the operator should know
-    std::string text() const;               ///< readable, for --dry-run and the audit
+    std::vector<InstanceKey> lost;     ///< replicas that cannot follow, known beforehand
+    std::vector<std::string> remarks;  ///< what the operator should know
+    std::string text() const;          ///< readable, for --dry-run and the audit
 };
 
-/// `requested` names the operator's candidate; `forced` lifts the limits that protect against data loss (never: other
-/// system, diverged, not a standby), and says so in `why`.
+/// `requested` names the operator's candidate; `forced` lifts the limits that protect against data loss
+/// (never: other system, diverged, not a standby), and says so in `why`.
 Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed, const Policy& policy,
                         const std::optional<InstanceKey>& requested, bool forced, MonoTime now);
 
 /// The plan for `choice`, which has chosen somebody.
-Plan plan_primary_failover(const Cluster& cluster, const InstanceKey& failed, const Choice& choice, const Policy& policy,
-                           MonoTime now);
+Plan plan_primary_failover(const Cluster& cluster, const InstanceKey& failed, const Choice& choice,
+                           const Policy& policy, MonoTime now);
 /// Moves the direct replicas of a dead intermediate to its own upstream or to the best sibling of it.
-Result<Plan> plan_intermediate_failover(const Cluster& cluster, const InstanceKey& failed, const Policy& policy, MonoTime now);
+Result<Plan> plan_intermediate_failover(const Cluster& cluster, const InstanceKey& failed,
+                                        const Policy& policy, MonoTime now);
 
-/// Guards: same system, standby, timeline ancestry, no cycle, upstream not behind, not itself. Errors say which.
-Result<Plan> plan_follow(const Cluster& cluster, const InstanceKey& replica, const InstanceKey& upstream, const Policy& policy, MonoTime now);
-Result<Plan> plan_move_up(const Cluster& cluster, const InstanceKey& replica, const Policy& policy, MonoTime now);
-Result<Plan> plan_take_siblings(const Cluster& cluster, const InstanceKey& replica, const Policy& policy, MonoTime now);
+/// Guards: same system, standby, timeline ancestry, no cycle, upstream not behind, not itself. Errors say
+/// which.
+Result<Plan> plan_follow(const Cluster& cluster, const InstanceKey& replica, const InstanceKey& upstream,
+                         const Policy& policy, MonoTime now);
+Result<Plan> plan_move_up(const Cluster& cluster, const InstanceKey& replica, const Policy& policy,
+                          MonoTime now);
+Result<Plan> plan_take_siblings(const Cluster& cluster, const InstanceKey& replica, const Policy& policy,
+                                MonoTime now);
 /// All replicas of `from` (those that `pick` accepts) to `to`.
 Result<Plan> plan_relocate_replicas(const Cluster& cluster, const InstanceKey& from, const InstanceKey& to,
-                                    const std::function<bool(const InstanceKey&)>& pick, const Policy& policy, MonoTime now);
+                                    const std::function<bool(const InstanceKey&)>& pick, const Policy& policy,
+                                    MonoTime now);
 /// Best replica of `upstream` takes its siblings; Choice::chosen names it.
-Result<Plan> plan_regroup(const Cluster& cluster, const InstanceKey& upstream, const Policy& policy, MonoTime now);
+Result<Plan> plan_regroup(const Cluster& cluster, const InstanceKey& upstream, const Policy& policy,
+                          MonoTime now);
 
-/// A name for the physical slot of `standby`: what it uses now, else made from its application name or key ([a-z0-9_], ≤ 63).
+/// A name for the physical slot of `standby`: what it uses now, else made from its application name or key
+/// ([a-z0-9_], ≤ 63).
 std::string slot_name_for(const Instance& standby);
 
-/// Could `value` of synchronous_standby_names be satisfied by standbys with these names? (PostgreSQL manual 20.6.1.)
+/// Could `value` of synchronous_standby_names be satisfied by standbys with these names? (PostgreSQL
+/// manual 20.6.1.)
 bool synchronous_satisfiable(const std::string& value, const std::vector<std::string>& standby_names);
 
 }  // namespace baton::plan

@@ -1,0 +1,137 @@
+#include "analysis/evidence.h"
+
+#include <algorithm>
+
+namespace baton::analysis {
+
+using topology::Ancestry;
+using topology::Reach;
+
+Testimony testimony(const Instance& standby, const Instance& primary) {
+    if (!standby.health.ok() || !standby.seen || !standby.seen->can_see_all) return Testimony::unheard;
+    const auto& seen = *standby.seen;
+    if (primary.health.suspect_since && seen.asked_at < *primary.health.suspect_since)
+        return Testimony::unheard;
+    const bool elsewhere = standby.upstream && !primary.known_as(*standby.upstream);
+    if (!seen.receiving() || elsewhere) return Testimony::agrees;
+    const auto age = seen.receiver->last_message_age;
+    if (age && seen.answered_at - *age > primary.health.attempt_began) return Testimony::vetoes;
+    return Testimony::undecided;
+}
+
+namespace {
+
+void count_testimony(Counts& counts, Testimony testimony) {
+    switch (testimony) {
+        case Testimony::agrees:
+            ++counts.agree;
+            break;
+        case Testimony::vetoes:
+            ++counts.veto;
+            break;
+        case Testimony::undecided:
+            ++counts.undecided;
+            break;
+        case Testimony::unheard:
+            ++counts.unheard;
+            break;
+    }
+}
+
+}  // namespace
+
+Counts count(const Instance& self, const Replicas& replicas, const Policy& policy) {
+    Counts counts;
+    counts.replicas = static_cast<int>(replicas.size());
+    for (const auto* r : replicas) {
+        const bool valid = r->health.ok();
+        counts.valid += valid;
+        counts.replicating += r->replicating();
+        counts.failing_to_connect += valid && r->seen && !r->seen->receiving();
+        counts.downtimed += r->downtime.has_value();
+        counts.lagging += r->lag.seconds.value_or(0) > policy.reasonable_lag_seconds;
+        counts.delayed += r->seen && r->seen->settings.recovery_min_apply_delay_ms > 0;
+        count_testimony(counts, testimony(*r, self));
+    }
+    return counts;
+}
+
+bool still_starting(const Instance& instance, const Policy& policy, MonoTime now) {
+    const auto& h = instance.health;
+    return h.reach == Reach::starting &&
+           (!h.suspect_since || now - *h.suspect_since <= policy.primary_start_timeout);
+}
+
+bool not_reachable(const Instance& instance, const Policy& policy, MonoTime now) {
+    const auto& h = instance.health;
+    if (h.reach == Reach::starting) return h.confirmed && !still_starting(instance, policy, now);
+    if (h.reach == Reach::unknown || known_alive(h.reach)) return false;
+    return h.confirmed;
+}
+
+bool receives(const Instance& standby, const Policy& policy, MonoTime now) {
+    if (!standby.health.ok() && standby.health.confirmed) return false;
+    if (standby.seen && standby.seen->receiving()) return true;
+    return standby.streamed_until && now - *standby.streamed_until <= policy.receiver_grace;
+}
+
+Replicas not_receiving(const Situation& s) {
+    Replicas silent;
+    for (const auto* r : s.replicas) {
+        if (!receives(*r, s.policy, s.now)) silent.push_back(r);
+    }
+    return silent;
+}
+
+const Instance* successor_of(const Cluster& cluster, const Instance& former) {
+    const auto timeline = former.seen ? former.seen->timeline : 0;
+    const Instance* best = nullptr;
+    for (const auto* other : cluster.primaries()) {
+        if (other == &former || !other->seen || other->seen->timeline <= timeline) continue;
+        if (best == nullptr || other->seen->timeline > best->seen->timeline) best = other;
+    }
+    return best;
+}
+
+namespace {
+
+bool descends(const Cluster& cluster, const Instance& elder, const Instance& younger) {
+    const auto* history = cluster.history.get();
+    if (history == nullptr || history->timeline != younger.seen->timeline) return true;
+    return history->left_at(elder.seen->timeline).has_value();
+}
+
+bool answering_primary(const Instance& i) {
+    return i.health.ok() && i.is_primary() && i.seen;
+}
+
+}  // namespace
+
+const Instance* rival_of(const Cluster& cluster, const Instance& self) {
+    if (!answering_primary(self)) return nullptr;
+    for (const auto* other : cluster.primaries()) {
+        if (other == &self || !answering_primary(*other)) continue;
+        const auto mine = self.seen->timeline;
+        const auto theirs = other->seen->timeline;
+        const bool related = mine < theirs   ? descends(cluster, self, *other)
+                             : theirs < mine ? descends(cluster, *other, self)
+                                             : false;
+        if (!related) return other;
+    }
+    return nullptr;
+}
+
+Ancestry ancestry_of(const Situation& s) {
+    if (s.lead == nullptr || !s.lead->seen || !s.self.seen) return Ancestry::unknown;
+    const auto& seen = *s.self.seen;
+    return ancestry(seen.timeline, seen.position(), s.lead->seen->timeline, s.cluster.history.get());
+}
+
+std::string names_of(const Replicas& instances) {
+    std::string text;
+    for (const auto* i : instances)
+        text += (text.empty() ? "" : ", ") + i->key.text();
+    return text;
+}
+
+}  // namespace baton::analysis

@@ -1,0 +1,468 @@
+// Who is promoted. First a table of objections, each with its reason and with what can lift it; then an order
+// among those against whom nothing is left. WAL that somebody received outranks every preference: a preferred
+// candidate that is behind streams the rest from the most advanced one before it is promoted.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+#include "analysis/synchronous.h"
+#include "analysis/wording.h"
+#include "plan/standing.h"
+
+namespace baton::plan {
+namespace {
+
+using analysis::bytes_text;
+using analysis::duration_text;
+using topology::Ancestry;
+using topology::PromotionRule;
+using topology::Reach;
+using topology::Timeline;
+
+/// What is asked, with what follows from the failed primary's last observation.
+struct Question {
+    const Cluster& cluster;
+    const InstanceKey& failed_key;
+    const Instance* failed;  ///< null when it is not in the snapshot
+    const Policy& policy;
+    const std::optional<InstanceKey>& requested;
+    bool forced;
+    MonoTime now;
+    Timeline timeline = 0;  ///< on which the WAL counts; 0 = unknown
+    Lsn last_known;         ///< of the failed primary
+
+    bool is_requested(const Instance& i) const { return requested && i.known_as(*requested); }
+    std::optional<MonoTime> suspected() const { return failed ? failed->health.suspect_since : std::nullopt; }
+};
+
+using Objection = std::optional<std::string>;
+
+Objection unreachable(const Question& q, const Instance& i) {
+    if (i.health.reach == Reach::not_permitted) return std::nullopt;
+    if (!i.health.ok() || !i.seen) {
+        return fmt::format("it does not answer ({})", topology::to_string(i.health.reach));
+    }
+    if (q.suspected() && i.seen->asked_at < *q.suspected()) {
+        return "it has not answered since " + q.failed_key.text() + " became suspect";
+    }
+    return std::nullopt;
+}
+
+Objection not_permitted(const Question&, const Instance& i) {
+    if (i.health.reach != Reach::not_permitted) return std::nullopt;
+    return i.health.error ? i.health.error->message : "it does not let the manager in";
+}
+
+Objection not_a_standby(const Question&, const Instance& i) {
+    if (i.seen->role == topology::Role::standby) return std::nullopt;
+    return "it is not in recovery";
+}
+
+Objection foreign_system(const Question& q, const Instance& i) {
+    if (i.seen->system_identifier == q.cluster.id) return std::nullopt;
+    return fmt::format("its system identifier is {}, the cluster's is {}", i.seen->system_identifier,
+                       q.cluster.id);
+}
+
+Objection outside_the_tree(const Question& q, const Instance& i) {
+    if (q.cluster.is_below(i.key, q.failed_key)) return std::nullopt;
+    return "it does not replicate from " + q.failed_key.text() +
+           (i.upstream ? " but from " + i.upstream->text() : std::string(" nor from anybody"));
+}
+
+Ancestry standing_of(const Question& q, const Instance& i) {
+    if (q.timeline == 0) return Ancestry::same;
+    return ancestry(i.seen->timeline, i.seen->received, q.timeline, q.cluster.history.get());
+}
+
+Objection diverged(const Question& q, const Instance& i) {
+    if (standing_of(q, i) != Ancestry::diverged) return std::nullopt;
+    return fmt::format("it is at {} on timeline {}, past the fork to timeline {}", i.seen->received.text(),
+                       i.seen->timeline, q.timeline);
+}
+
+Objection foreign_timeline(const Question& q, const Instance& i) {
+    if (standing_of(q, i) == Ancestry::same) return std::nullopt;
+    return fmt::format("it is on timeline {}, {} was on {}", i.seen->timeline, q.failed_key.text(),
+                       q.timeline);
+}
+
+Objection replay_paused(const Question&, const Instance& i) {
+    if (!i.seen->replay_paused) return std::nullopt;
+    return fmt::format("somebody paused its replay, {} are received and not replayed",
+                       bytes_text(topology::bytes_ahead(i.seen->received, i.seen->replayed)));
+}
+
+Objection delayed(const Question&, const Instance& i) {
+    const auto delay = i.seen->settings.recovery_min_apply_delay_ms;
+    if (delay <= 0) return std::nullopt;
+    return "recovery_min_apply_delay is " + duration_text(milliseconds(delay));
+}
+
+Objection must_not(const Question&, const Instance& i) {
+    if (i.promotion_rule != PromotionRule::must_not) return std::nullopt;
+    return "its promotion rule is must_not";
+}
+
+Objection ignored_by_filter(const Question& q, const Instance& i) {
+    if (!q.policy.ignored_for_promotion || !q.policy.ignored_for_promotion(i.key)) return std::nullopt;
+    return "its name matches PromotionIgnoreHostnameFilters";
+}
+
+Objection period(const std::optional<topology::Downtime>& entry, std::string_view what) {
+    if (!entry) return std::nullopt;
+    return fmt::format("{} by {}: {}", what, entry->owner, entry->reason);
+}
+
+Objection downtimed(const Question&, const Instance& i) {
+    return period(i.downtime, "downtimed");
+}
+Objection in_maintenance(const Question&, const Instance& i) {
+    return period(i.maintenance, "in maintenance");
+}
+
+Objection slot_wal_lost(const Question& q, const Instance& i) {
+    const auto& name = i.seen->settings.primary_slot_name;
+    if (name.empty() || i.seen->receiving() || !q.failed || !q.failed->seen) return std::nullopt;
+    const auto lost = [&](const topology::Slot& s) { return s.name == name && s.wal_status == "lost"; };
+    if (std::ranges::none_of(q.failed->seen->slots, lost)) return std::nullopt;
+    return fmt::format("its slot {} on {} had lost WAL that it still needs", name, q.failed_key.text());
+}
+
+/// For a standby that this process never saw streaming: was it ever there to see it?
+Objection never_seen_streaming(const Question& q, const Instance& i) {
+    if (q.failed && q.failed->health.last_answer != MonoTime{}) {
+        return fmt::format("it was not streaming from {} while that answered", q.failed_key.text());
+    }
+    const auto allowed =
+        q.policy.maximum_disconnected + (q.suspected() ? q.now - *q.suspected() : Duration{});
+    const auto age = i.seen->last_replayed_age;
+    if (!age || *age <= allowed) return std::nullopt;
+    return fmt::format("nobody saw it streaming, and the last transaction that it replayed is {} old",
+                       duration_text(*age));
+}
+
+Objection disconnected_too_long(const Question& q, const Instance& i) {
+    if (q.policy.maximum_disconnected <= Duration{} || i.seen->receiving()) return std::nullopt;
+    if (!i.streamed_until) return never_seen_streaming(q, i);
+    const auto gap = q.suspected().value_or(q.now) - *i.streamed_until;
+    if (gap <= q.policy.maximum_disconnected) return std::nullopt;
+    return fmt::format("it had not been streaming for {} before the failure; {} is allowed",
+                       duration_text(gap), duration_text(q.policy.maximum_disconnected));
+}
+
+bool synchronous(const Question& q) {
+    return q.failed && q.failed->seen && analysis::waits_for_standbys(q.failed->seen->settings);
+}
+
+Objection not_synchronous(const Question& q, const Instance& i) {
+    if (!synchronous(q) || analysis::listed_as_synchronous(*q.failed, i)) return std::nullopt;
+    return fmt::format("commits of {} waited for '{}', and it was not among the synchronous ones",
+                       q.failed_key.text(), q.failed->seen->settings.synchronous_standby_names);
+}
+
+Objection differs(bool prevented, const std::string& here, const std::string& there, std::string_view what) {
+    if (!prevented || here.empty() || there.empty() || here == there) return std::nullopt;
+    return fmt::format("it is in {} {}, the failed primary was in {}", what, there, here);
+}
+
+Objection other_data_center(const Question& q, const Instance& i) {
+    if (!q.failed) return std::nullopt;
+    return differs(q.policy.prevent_cross_data_center, q.failed->data_center, i.data_center, "data centre");
+}
+
+Objection other_region(const Question& q, const Instance& i) {
+    if (!q.failed) return std::nullopt;
+    return differs(q.policy.prevent_cross_region, q.failed->region, i.region, "region");
+}
+
+Objection older_major_version(const Question& q, const Instance& i) {
+    int newest = q.failed ? major_version(*q.failed) : 0;
+    for (const auto& other : q.cluster.instances)
+        newest = std::max(newest, major_version(*other));
+    if (major_version(i) >= newest) return std::nullopt;
+    return fmt::format("its major version is {}, others have {}", major_version(i), newest);
+}
+
+/// What lifts an objection. Those against facts stand whatever the operator says.
+enum class Lifted : uint8_t { never, by_force, by_request };
+
+struct Check {
+    Rejection reason;
+    Lifted lifted;
+    Objection (*objection)(const Question&, const Instance&);
+};
+
+// The first ones make sure that `seen` is there and means something for those after them.
+constexpr std::array checks{
+    Check{Rejection::not_permitted, Lifted::never, not_permitted},
+    Check{Rejection::unreachable, Lifted::never, unreachable},
+    Check{Rejection::not_a_standby, Lifted::never, not_a_standby},
+    Check{Rejection::foreign_system, Lifted::never, foreign_system},
+    Check{Rejection::other_upstream, Lifted::never, outside_the_tree},
+    Check{Rejection::diverged, Lifted::never, diverged},
+    Check{Rejection::foreign_timeline, Lifted::by_force, foreign_timeline},
+    Check{Rejection::older_major_version, Lifted::never, older_major_version},
+    Check{Rejection::must_not, Lifted::by_force, must_not},
+    Check{Rejection::ignored_by_filter, Lifted::by_force, ignored_by_filter},
+    Check{Rejection::in_maintenance, Lifted::by_force, in_maintenance},
+    Check{Rejection::downtimed, Lifted::by_force, downtimed},
+    Check{Rejection::replay_paused, Lifted::by_request, replay_paused},
+    Check{Rejection::delayed, Lifted::by_force, delayed},
+    Check{Rejection::slot_wal_lost, Lifted::by_force, slot_wal_lost},
+    Check{Rejection::disconnected_too_long, Lifted::by_force, disconnected_too_long},
+    Check{Rejection::not_synchronous, Lifted::by_force, not_synchronous},
+    Check{Rejection::other_data_center, Lifted::by_force, other_data_center},
+    Check{Rejection::other_region, Lifted::by_force, other_region},
+};
+
+struct Verdict {
+    const Instance* instance = nullptr;
+    std::optional<Rejected> rejected;
+    bool can_donate = false;          ///< its WAL is good, whatever else is held against it
+    std::vector<std::string> lifted;  ///< objections that were set aside
+};
+
+bool lifts(const Question& q, const Instance& i, Lifted by) {
+    if (by == Lifted::never) return false;
+    return q.forced || (by == Lifted::by_request && q.is_requested(i));
+}
+
+Verdict judge(const Question& q, const Instance& i) {
+    Verdict verdict{.instance = &i};
+    for (const auto& check : checks) {
+        const auto objection = check.objection(q, i);
+        if (!objection) continue;
+        if (lifts(q, i, check.lifted)) {
+            verdict.lifted.push_back(*objection);
+            continue;
+        }
+        verdict.rejected = Rejected{i.key, check.reason, *objection};
+        break;
+    }
+    const auto reason = verdict.rejected ? verdict.rejected->reason : Rejection::must_not;
+    const bool about_its_wal = std::ranges::any_of(checks, [&](const Check& c) {
+        return verdict.rejected && c.reason == reason && c.lifted == Lifted::never;
+    });
+    verdict.can_donate =
+        !about_its_wal && reason != Rejection::foreign_timeline && standing_of(q, i) == Ancestry::same;
+    return verdict;
+}
+
+bool direct(const Question& q, const Instance& i) {
+    return i.upstream && q.failed_key == *i.upstream;
+}
+
+/// The order after WAL. Smaller is better.
+auto preference(const Question& q, const Instance& i, int oldest_version) {
+    const auto differ = [&](std::string Instance::* where) {
+        return q.failed != nullptr && i.*where != q.failed->*where;
+    };
+    return std::tuple(i.promotion_rule, differ(&Instance::data_center), differ(&Instance::region),
+                      i.seen->version_num > oldest_version, i.key);
+}
+
+int oldest_version(const Question& q) {
+    int oldest = INT32_MAX;
+    for (const auto& i : q.cluster.instances) {
+        if (answers(*i) && !i->known_as(q.failed_key)) oldest = std::min(oldest, i->seen->version_num);
+    }
+    return oldest;
+}
+
+using Eligible = std::vector<const Instance*>;
+
+const Instance* most_advanced(const Question& q, const Eligible& eligible) {
+    const auto oldest = oldest_version(q);
+    return *std::ranges::min_element(eligible, {}, [&](const Instance* i) {
+        return std::tuple(~i->seen->received.value, preference(q, *i, oldest));
+    });
+}
+
+const Instance* pick(const Question& q, const Eligible& eligible) {
+    const auto* by_wal = most_advanced(q, eligible);
+    Eligible best_rule;
+    const auto rule = std::ranges::min(eligible, {}, &Instance::promotion_rule)->promotion_rule;
+    std::ranges::copy_if(eligible, std::back_inserter(best_rule),
+                         [&](const Instance* i) { return i->promotion_rule == rule; });
+    return rule < by_wal->promotion_rule ? most_advanced(q, best_rule) : by_wal;
+}
+
+void reject(Choice& choice, const Instance& i, Rejection reason, std::string detail) {
+    choice.rejected.push_back({i.key, reason, std::move(detail)});
+}
+
+/// Takes those out of `eligible` that something about the whole speaks against.
+void reject_by_comparison(const Question& q, Eligible& eligible, Lsn reachable, Choice& choice) {
+    const auto drop_where = [&](auto speaks_against, Rejection reason, auto detail) {
+        std::erase_if(eligible, [&](const Instance* i) {
+            if (!speaks_against(*i)) return false;
+            reject(choice, *i, reason, detail(*i));
+            return true;
+        });
+    };
+    if (q.requested) {
+        drop_where([&](const Instance& i) { return !q.is_requested(i); }, Rejection::not_requested,
+                   [&](const Instance&) { return "the operator asked for " + q.requested->text(); });
+    }
+    const auto is_direct = [&](const Instance* i) { return direct(q, *i); };
+    if (!q.requested && std::ranges::any_of(eligible, is_direct)) {
+        drop_where([&](const Instance& i) { return !direct(q, i); }, Rejection::other_upstream,
+                   [&](const Instance& i) {
+                       return fmt::format("it streams from {}; a direct standby of {} is there",
+                                          i.upstream->text(), q.failed_key.text());
+                   });
+    }
+    const auto behind = topology::bytes_ahead(q.last_known, reachable);
+    if (q.policy.maximum_lag_bytes > 0 && !q.forced && behind > q.policy.maximum_lag_bytes) {
+        drop_where([](const Instance&) { return true; }, Rejection::too_far_behind,
+                   [&](const Instance& i) {
+                       return fmt::format("it is {} behind the last known position of {}, {} are allowed",
+                                          bytes_text(topology::bytes_ahead(q.last_known, i.seen->received)),
+                                          q.failed_key.text(), bytes_text(q.policy.maximum_lag_bytes));
+                   });
+    }
+}
+
+void reject_losers(const Eligible& eligible, const Instance& chosen, Choice& choice) {
+    for (const auto* i : eligible) {
+        if (i == &chosen) continue;
+        const auto missing = topology::bytes_ahead(chosen.seen->received, i->seen->received);
+        if (missing > 0) {
+            reject(choice, *i, Rejection::less_advanced,
+                   fmt::format("it has {} less WAL than {}", bytes_text(missing), chosen.key.text()));
+        } else {
+            reject(choice, *i, Rejection::lower_preference,
+                   fmt::format("{} comes first by rule ({} before {}), place, version or name",
+                               chosen.key.text(), to_string(chosen.promotion_rule),
+                               to_string(i->promotion_rule)));
+        }
+    }
+}
+
+/// ANY k of m: only when at most k - 1 members are missing is each acknowledged commit sure to be on one that
+/// is left.
+std::string quorum_doubt(const Question& q, size_t members_left) {
+    if (!synchronous(q)) return {};
+    const auto rule =
+        analysis::parse_synchronous_standby_names(q.failed->seen->settings.synchronous_standby_names);
+    const auto members = static_cast<size_t>(
+        std::ranges::count(q.failed->seen->senders, "quorum", &topology::Sender::sync_state));
+    if (!rule || !rule->any || members_left + static_cast<size_t>(rule->needed) > members) return {};
+    return fmt::format(
+        "; only {} of the {} members of the quorum are left, so an acknowledged commit may be missing",
+        members_left, members);
+}
+
+std::string why_chosen(const Question& q, const Instance& chosen, const Choice& choice,
+                       const Verdict& verdict) {
+    auto text = chosen.key.text();
+    if (choice.donor) {
+        const auto* donor = q.cluster.find(*choice.donor);
+        text +=
+            fmt::format(" ({}) first streams the {} that it lacks from {}", to_string(chosen.promotion_rule),
+                        bytes_text(topology::bytes_ahead(donor->seen->received, chosen.seen->received)),
+                        choice.donor->text());
+    } else {
+        text += fmt::format(" ({}) has the most WAL, up to {}", to_string(chosen.promotion_rule),
+                            chosen.seen->received.text());
+    }
+    if (q.last_known) {
+        text += fmt::format("; {} behind the last known position of {}", bytes_text(choice.bytes_behind),
+                            q.failed_key.text());
+    }
+    if (q.is_requested(chosen)) text += "; the operator asked for it";
+    if (!verdict.lifted.empty()) {
+        text += fmt::format("; {} although {}", q.forced ? "forced" : "requested",
+                            fmt::join(verdict.lifted, ", "));
+    }
+    const bool loses =
+        q.forced && q.policy.maximum_lag_bytes > 0 && choice.bytes_behind > q.policy.maximum_lag_bytes;
+    if (loses) text += fmt::format("; forced past the limit of {}", bytes_text(q.policy.maximum_lag_bytes));
+    return text;
+}
+
+std::string why_nobody(const Question& q, const Choice& choice) {
+    auto text = "nobody can be promoted in place of " + q.failed_key.text();
+    if (q.requested && q.cluster.find(*q.requested) == nullptr) {
+        return text + ": " + q.requested->text() + ", which was asked for, is not in the cluster";
+    }
+    if (choice.rejected.empty()) return text + ": it has no standby";
+    for (const auto& r : choice.rejected) {
+        text += fmt::format("{}{}: {}", &r == &choice.rejected.front() ? ": " : "; ", r.instance.text(),
+                            r.detail);
+    }
+    return text;
+}
+
+Question make_question(const Cluster& cluster, const InstanceKey& failed, const Policy& policy,
+                       const std::optional<InstanceKey>& requested, bool forced, MonoTime now) {
+    Question q{cluster, failed, cluster.find(failed), policy, requested, forced, now};
+    if (q.failed && q.failed->seen) {
+        q.timeline = q.failed->seen->timeline;
+        q.last_known = q.failed->seen->written;
+        return q;
+    }
+    for (const auto& i : cluster.instances) {
+        if (answers(*i) && i->is_standby()) q.timeline = std::max(q.timeline, i->seen->timeline);
+    }
+    return q;
+}
+
+struct Field {
+    std::vector<Verdict> verdicts;
+    Eligible eligible;
+    Eligible donors;
+};
+
+Field judge_all(const Question& q, Choice& choice) {
+    Field field;
+    for (const auto& i : q.cluster.instances) {
+        if (i->known_as(q.failed_key)) continue;
+        field.verdicts.push_back(judge(q, *i));
+        const auto& verdict = field.verdicts.back();
+        if (verdict.can_donate) field.donors.push_back(i.get());
+        if (verdict.rejected) {
+            choice.rejected.push_back(*verdict.rejected);
+        } else {
+            field.eligible.push_back(i.get());
+        }
+    }
+    return field;
+}
+
+}  // namespace
+
+Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, const Policy& policy,
+                        const std::optional<InstanceKey>& requested, bool forced, MonoTime now) {
+    const auto* known = cluster.find(failed_name);
+    const auto failed = known != nullptr ? known->key : failed_name;
+    const auto q = make_question(cluster, failed, policy, requested, forced, now);
+    Choice choice;
+    auto field = judge_all(q, choice);
+    const auto members_left = field.eligible.size();
+    const Instance* donor = field.donors.empty() ? nullptr : most_advanced(q, field.donors);
+    reject_by_comparison(q, field.eligible, donor ? donor->seen->received : Lsn{}, choice);
+    if (!field.eligible.empty()) {
+        const auto& chosen = *pick(q, field.eligible);
+        choice.chosen = chosen.key;
+        auto final_position = chosen.seen->received;
+        if (donor != nullptr && donor->seen->received > final_position &&
+            donor->seen->timeline >= chosen.seen->timeline) {
+            choice.donor = donor->key;
+            final_position = donor->seen->received;
+        }
+        choice.bytes_behind = topology::bytes_ahead(q.last_known, final_position);
+        reject_losers(field.eligible, chosen, choice);
+        const auto verdict = std::ranges::find(field.verdicts, &chosen, &Verdict::instance);
+        choice.why = why_chosen(q, chosen, choice, *verdict) + quorum_doubt(q, members_left);
+    }
+    std::ranges::sort(choice.rejected, {}, &Rejected::instance);
+    if (!choice.chosen) choice.why = why_nobody(q, choice);
+    return choice;
+}
+
+}  // namespace baton::plan
