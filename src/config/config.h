@@ -16,13 +16,19 @@ namespace baton::config {
 using Texts = std::vector<std::string>;
 using TextMap = std::map<std::string, std::string>;
 
+/// The default of a key as a value of its type: in the table `""` and `{}` are written like any other.
+template <class T>
+T initial(T value) {
+    return value;
+}
+
 /// Every setting, under the name it has in the file. Default-constructed it holds the defaults; out of load()
 /// it holds effective values (see effective.cc: synonyms resolved, prefixes normalised, passwords filled in).
 /// A plain value: share it between threads as `std::shared_ptr<const Config>`. keys.def is the only place
 /// where a key is declared.
-struct Config {
+struct Config {  // NOLINT(clang-analyzer-optin.performance.Padding): there is one, in the order of the table
 #define BATON_CHAPTER(title, intro)
-#define BATON_KEY(type, name, default_value, rule, flags, text) type name = default_value;
+#define BATON_KEY(type, name, default_value, rule, flags, text) type name = initial<type>(default_value);
 #include "config/keys.def"
 #undef BATON_KEY
 #undef BATON_CHAPTER
