@@ -494,7 +494,10 @@ class Cluster:
         return cluster
 
 
-def private_hosts(path):
-    """A command prefix that shows the programs behind it another /etc/hosts, in a mount namespace of their own."""
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
-            'mount --bind "$0" /etc/hosts && exec "$@"', str(path)]
+def private_hosts(path, resolver=None):
+    """A command prefix that shows the programs behind it another /etc/hosts (and /etc/resolv.conf), in a mount namespace
+    of their own."""
+    mounts = 'mount --bind "$0" /etc/hosts'
+    if resolver:
+        mounts += f' && mount --bind "{resolver}" /etc/resolv.conf'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mounts} && exec "$@"', str(path)]

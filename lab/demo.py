@@ -78,8 +78,7 @@ class Demo:
 
     def quiet(self):
         """All standbys caught up, nothing wrong, discovery settled: an ordinary moment of an ordinary day."""
-        return self.cluster.all_streaming() and not any(
-            code for codes in self.manager.analysis().values() for code in codes if code != "NoProblem")
+        return self.cluster.all_streaming() and not self.manager.failures()
 
     def kill_and_watch(self):
         primary = self.cluster["n1"]

@@ -47,9 +47,11 @@ def free_port(first, last):
 
 
 class Manager:
-    """One manager. start() waits until it answers; kill9() and start() again is a crash and a restart."""
+    """One manager. start() waits until it answers; kill9() and start() again is a crash and a restart.
 
-    def __init__(self, directory, port, config=None, hosts_file=None, address="127.0.0.1", environment=None):
+    hosts_file and resolv_file: what it shall see as /etc/hosts and /etc/resolv.conf (needs root)."""
+
+    def __init__(self, directory, port, config=None, hosts_file=None, resolv_file=None, address="127.0.0.1", environment=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.address, self.port = address, port
@@ -57,7 +59,7 @@ class Manager:
         self.config_file = self.directory / "baton.conf.json"
         self.log = self.directory / "baton.log"
         self.environment = environment or {}
-        self._hosts_file = hosts_file
+        self._hosts_file, self._resolv_file = hosts_file, resolv_file
         self._child = None
         self.config = {
             "ListenAddress": f"{address}:{port}", "BackendDB": "sqlite",
@@ -77,7 +79,7 @@ class Manager:
         self.write_config()
         command = [str(binary()), "serve", "-config", str(self.config_file)]
         if self._hosts_file:
-            command = private_hosts(self._hosts_file) + command
+            command = private_hosts(self._hosts_file, self._resolv_file) + command
         with open(self.log, "ab") as log:
             self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            cwd=self.directory, env={**os.environ, **self.environment},
@@ -171,6 +173,11 @@ class Manager:
             codes = found.setdefault(entry["AnalyzedInstanceKey"]["Port"], set())
             codes.update(c for c in [entry["Analysis"], *(entry["StructureAnalysis"] or [])] if c)
         return found
+
+    def failures(self):
+        """{port: code} of what is broken; remarks on how a cluster is set up are not among them."""
+        return {e["AnalyzedInstanceKey"]["Port"]: e["Analysis"] for e in self.details("replication-analysis")
+                if e["Analysis"] not in ("", "NoProblem")}
 
     def recoveries(self):
         """Recoveries, newest first."""

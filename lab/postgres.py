@@ -149,7 +149,7 @@ def template(version, identity=0):
 
 
 def _fingerprint(version):
-    text = repr((provisioning_sql(version), SETTINGS, str(bin_directory(version))))
+    text = repr((provisioning_sql(version), SETTINGS, str(bin_directory(version)), "small-1"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -161,7 +161,9 @@ def _make_template(version, path):
     data = home / "data"
     run([bin_directory(version) / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
          "--no-sync"])
-    write_conf(data, {"listen_addresses": "''", "unix_socket_directories": f"'{home}'", "port": "5432"})
+    # A standby must not have less of these than its primary had when the files were made: let every lab have more.
+    small = {"max_connections": "8", "max_wal_senders": "2", "max_worker_processes": "2"}
+    write_conf(data, {"listen_addresses": "''", "unix_socket_directories": f"'{home}'", "port": "5432", **small})
     with open(home / "log", "wb") as log:
         server = subprocess.Popen([bin_directory(version) / "postgres", "-D", data], stdout=log, stderr=log, cwd="/",
                                   stdin=subprocess.DEVNULL, start_new_session=True, **as_server_user())

@@ -40,7 +40,8 @@ class Writer:
 
     def stop(self):
         self._stop.set()
-        self._threads[0].join(2 * self.patience_s + 5)
+        if self._threads[0].is_alive():
+            self._threads[0].join(2 * self.patience_s + 5)
         return self
 
     @property

@@ -12,7 +12,8 @@ MAXIMUM_COLUMNS = 130
 
 # The vocabulary of orchestrator's interface lives where that interface is spoken, and nowhere else.
 OLD_WORDS = re.compile(r"master|slave", re.IGNORECASE)
-# What is stored or configured under a name of that interface keeps it everywhere: command hints, audit types.
+# What is stored or configured under a name of that interface keeps it everywhere: words of the record, text in quotes.
+QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 STORED_WORDS = re.compile(r"(?i)postmaster|[a-z]+-(?:co-)?(?:master|slave)s?(?:-[a-z]+)*")
 CONFIGURATION_KEY = re.compile(r"BATON_KEY\([^,]+, (\w+),")
 ROOMS_WITH_OLD_WORDS = ("src/http/v1/", "src/cli/", "src/config/")
@@ -35,7 +36,7 @@ def configuration_keys():
 
 
 def says_old_words(line, keys):
-    return OLD_WORDS.search(keys.sub("", STORED_WORDS.sub("", line)))
+    return OLD_WORDS.search(keys.sub("", STORED_WORDS.sub("", QUOTED.sub("", line))))
 
 
 def problems(path, keys):

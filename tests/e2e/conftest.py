@@ -1,0 +1,47 @@
+"""Fixtures of the end-to-end tests."""
+
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(pathlib.Path(__file__).resolve().parent)]
+
+from lab import manager as managers  # noqa: E402
+from world import World  # noqa: E402
+
+
+def pytest_sessionstart(session):
+    try:
+        managers.binary()
+    except FileNotFoundError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture
+def world(request):
+    made = World()
+    request.node.world = made
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_world(request):
+    """For tests that only look: one world for all of a file."""
+    made = World()
+    request.node.world = made
+    yield made
+    made.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for holder in (item, item.getparent(pytest.Module)):
+            for manager in getattr(getattr(holder, "world", None), "managers", []):
+                tail = "\n".join(manager.log_text().splitlines()[-60:])
+                report.sections.append((f"log of the manager on port {manager.port}", tail))

@@ -1,0 +1,164 @@
+"""What a test stands on: servers, managers and writers that end with the test."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+import pytest
+
+from lab import network, postgres
+from lab.cluster import Cluster
+from lab.manager import Manager, free_port
+from lab.wait import holds_for, wait_until
+from lab.writer import Writer
+
+FIRST_PORT = int(os.environ.get("BATON_E2E_PORT", "25400"))
+PORTS = int(os.environ.get("BATON_E2E_PORTS", "500"))
+
+
+class World:
+    """Makes things and takes them down in the reverse order."""
+
+    _next_port = FIRST_PORT
+
+    def __init__(self):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="bt-", dir="/tmp"))
+        self.home.chmod(0o755)
+        self.managers, self._ending = [], contextlib.ExitStack()
+
+    def close(self):
+        try:
+            self._ending.close()
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def ports(self, count):
+        """The first of `count` free ports in a row; never the same twice in a short time."""
+        for _ in range(PORTS):
+            base = World._next_port
+            World._next_port += count
+            if World._next_port > FIRST_PORT + PORTS - 20:
+                World._next_port = FIRST_PORT
+            with contextlib.suppress(OSError):
+                if all(free_port(port, port) for port in range(base, base + count)):
+                    return base
+        raise OSError(f"no {count} free ports in a row from {FIRST_PORT} on")
+
+    def cluster(self, nodes=3, topology="star", version=15, **options):
+        try:
+            postgres.bin_directory(version)
+        except postgres.NotInstalled as missing:
+            pytest.skip(str(missing))
+        directory = self.home / f"c{len(list(self.home.iterdir()))}"
+        cluster = Cluster.simple(directory, nodes, self.ports(nodes), topology, version, **options)
+        self._ending.callback(cluster.down)
+        return cluster.up()
+
+    def manager(self, *clusters, start=True, config=None, **options):
+        """A manager that may guess the ports of these clusters. Not yet told of any server."""
+        ports = [str(node.port) for cluster in clusters for node in cluster]
+        directory = self.home / f"m{len(self.managers)}"
+        settings = {"DiscoveryPortCandidates": ports, **(config or {})}
+        if clusters and clusters[0].hosts:
+            options.setdefault("hosts_file", clusters[0].directory / "hosts")
+        manager = Manager(directory, self.ports(1), {k: v for k, v in settings.items() if v is not None}, **options)
+        self.managers.append(manager)
+        self._ending.callback(manager.kill9)
+        return manager.start() if start else manager
+
+    def writer(self, cluster, **options):
+        writer = Writer(cluster.dsn(), **options)
+        self._ending.callback(writer.stop)
+        writer.start()
+        wait_until(lambda: writer.count > 10, 10, "the client writes")
+        return writer
+
+    def network(self, names):
+        reason = network.available()
+        if reason:
+            pytest.skip(reason)
+        made = network.Network(names)
+        self._ending.callback(made.down)
+        return made.up()
+
+    def watched(self, nodes=3, topology="star", config=None, seed=None, **options):
+        """A cluster and a manager that knows all of it and sees nothing wrong."""
+        cluster = self.cluster(nodes, topology, **options)
+        manager = self.manager(cluster, config=config)
+        self.watch(manager, cluster, seed)
+        return cluster, manager
+
+    @staticmethod
+    def watch(manager, cluster, seed=None):
+        manager.discover(cluster[seed] if seed else cluster.root)
+        settle(manager, cluster)
+
+
+def settle(manager, cluster, deadline_s=15):
+    """Waits until the manager sees the cluster as it is, whole and healthy."""
+    def as_it_is():
+        seen = manager.instances()
+        for node in cluster:
+            instance = seen.get(node.port)
+            if not instance or not instance["IsLastCheckValid"]:
+                return False
+            upstream = cluster[node.spec.upstream].port if node.spec.upstream else 0
+            if instance["MasterKey"]["Port"] != upstream:
+                return False
+            if upstream and not instance["Slave_IO_Running"]:
+                return False
+        return not manager.failures()
+    wait_until(as_it_is, deadline_s, f"the manager sees {[n.key for n in cluster]} healthy", 0.1)
+
+
+def wait_recovered(manager, count=1, deadline_s=20):
+    """The newest recovery, once `count` of them have ended."""
+    ended = wait_until(lambda: len(manager.finished_recoveries()) >= count and manager.finished_recoveries(), deadline_s,
+                       f"{count} recoveries have ended", 0.05)
+    return ended[0]
+
+
+def successor_of(recovery, cluster):
+    port = recovery["SuccessorKey"]["Port"]
+    assert port, f"nobody was promoted: {recovery['AllErrors']}"
+    return next(node for node in cluster if node.port == port)
+
+
+def wait_follows(node, upstream, deadline_s=15):
+    wait_until(lambda: node.streams_from_node(upstream), deadline_s, f"{node} streams from {upstream}")
+
+
+def no_recovery_for(manager, seconds, cluster=None, primary=None):
+    """Nothing is recovered, nobody else is promoted, for so long."""
+    def quiet():
+        if manager.recoveries():
+            return False
+        others = [n for n in cluster if n is not primary] if cluster else []
+        for node in others:
+            with contextlib.suppress(Exception):
+                if node.alive() and node.is_primary():
+                    return False
+        return True
+    holds_for(quiet, seconds, "no recovery and no promotion", 0.2)
+
+
+def wait_writes(writer, moment=None, rows=20, deadline_s=15):
+    moment = moment or time.monotonic()
+    wait_until(lambda: writer.acknowledged_after(moment) >= rows, deadline_s, "the client writes again", 0.01)
+
+
+def codes(manager, node):
+    return manager.analysis().get(node.port, set())
+
+
+def wait_code(manager, node, code, deadline_s=15):
+    wait_until(lambda: code in codes(manager, node), deadline_s, f"{code} on {node}", 0.05)
+
+
+def wait_log(node, text, deadline_s=15, after=0):
+    """The moment at which a server logs something; `after` is a length of the log."""
+    wait_until(lambda: text in node.log_text()[after:], deadline_s, f"{node} logs {text!r}", 0.0005)
+    return time.monotonic()
