@@ -125,6 +125,13 @@ Result<void> Impl::forget(const InstanceKey& key) {
     return {};
 }
 
+void Impl::hold_testimony(const InstanceKey& key, MonoTime until) {
+    const auto e = find(key);
+    if (!e) return;
+    e->member.testimony_held_until = until;
+    mark(e->member.cluster_id, true);
+}
+
 void Impl::refresh_annotations(const std::optional<InstanceKey>& key) {
     const auto e = key ? find(*key) : nullptr;
     for (auto& [id, state] : clusters_) {
@@ -166,6 +173,7 @@ class Handle final : public Discovery {
         return impl_->look_again(std::move(keys), deadline);
     }
     Result<void> forget(const InstanceKey& key) override { return impl_->forget(key); }
+    void hold_testimony(const InstanceKey& key, MonoTime until) override { impl_->hold_testimony(key, until); }
     void refresh_annotations(const std::optional<InstanceKey>& key) override {
         impl_->refresh_annotations(key);
     }

@@ -74,6 +74,8 @@ class Discovery {
     /// reported by their Health, not by an error.
     virtual Task<void> look_again(std::vector<InstanceKey> keys, MonoTime deadline) = 0;
     virtual Result<void> forget(const InstanceKey& key) = 0;
+    /// Until then the missing receiver of this standby proves nothing: we made it reconnect ourselves.
+    virtual void hold_testimony(const InstanceKey& key, MonoTime until) = 0;
     /// Records changed (downtime, tags, rules, alias): rebuild the cluster of `key`, or all.
     virtual void refresh_annotations(const std::optional<InstanceKey>& key) = 0;
 

@@ -80,6 +80,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     Task<Result<InstancePtr>> discover(InstanceKey key, MonoTime deadline) override;
     Task<void> look_again(std::vector<InstanceKey> keys, MonoTime deadline) override;
     Result<void> forget(const InstanceKey& key) override;
+    void hold_testimony(const InstanceKey& key, MonoTime until) override;
     void refresh_annotations(const std::optional<InstanceKey>& key) override;
     Counters counters() const override { return counters_; }
     std::vector<Sample> samples(seconds within) const override;

@@ -25,6 +25,7 @@ struct Member {
     std::string version;
     std::optional<InstanceKey> edge;  ///< upstream as last known; may be an alias of a member
     std::optional<MonoTime> streamed_until;
+    std::optional<MonoTime> testimony_held_until;
 };
 
 /// One server, whatever name reached it: nothing else has the same start time in microseconds, port,

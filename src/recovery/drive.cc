@@ -1,0 +1,405 @@
+// A recovery from its record to its end: look, choose, promote, and then everything else off the clients'
+// path.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "base/async.h"
+#include "base/json_writer.h"
+#include "base/text.h"
+#include "recovery/impl.h"
+
+namespace baton::recovery {
+namespace {
+
+/// An analysis older than this is not acted on: hooks may have taken minutes.
+constexpr milliseconds analysis_fresh{250};
+constexpr milliseconds look_deadline{2000};
+constexpr std::chrono::hours lost_downtime{24 * 365};
+
+bool is_promote(const plan::Step& step) {
+    return step.kind == plan::StepKind::promote;
+}
+
+std::string texts(const std::vector<InstanceKey>& keys) {
+    std::vector<std::string> all;
+    for (const auto& k : keys)
+        all.push_back(k.text());
+    return join(all, ", ");
+}
+
+}  // namespace
+
+std::string new_uid(Clock& clock) {
+    const auto ns = std::chrono::duration_cast<Duration>(clock.wall().time_since_epoch()).count();
+    return fmt::format("{}:{}", ns, random_hex(32));
+}
+
+void Impl::save(const Case& c) {
+    store_.apply(store::PutRecovery{c.record});
+}
+
+void Impl::announce_recovery(const Case& c) {
+    static constexpr std::string_view states[] = {"running", "succeeded", "failed"};
+    JsonWriter json;
+    json.begin_object()
+        .field("uid", c.record.uid)
+        .field("id", c.record.id)
+        .field("cluster", c.record.cluster_name);
+    json.field("cluster_id", c.record.cluster_id)
+        .field("code", c.record.code)
+        .field("failed", c.record.failed.text());
+    json.field("state", states[static_cast<int>(c.record.state)]);
+    json.field("successor", c.record.successor ? c.record.successor->text() : std::string{}).end_object();
+    announce_("recovery", json.text());
+}
+
+HookFacts Impl::facts(const Case& c) const {
+    const auto at = watched_.find(c.record.cluster_id);
+    const auto cluster = at == watched_.end() ? nullptr : at->second.snapshot;
+    return {.recovery = &c.record,
+            .is_primary = c.is_primary,
+            .successful = c.record.successor.has_value(),
+            .automated_primary = cluster && options_.recovers_primary(*cluster),
+            .automated_intermediate = cluster && options_.recovers_intermediate(*cluster)};
+}
+
+CasePtr Impl::open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
+                        int64_t detection_id) {
+    const auto* failed = cluster.find(problem.instance);
+    auto c = std::make_shared<Case>();
+    c->candidate = request.candidate;
+    c->is_primary = analysis::info(problem.code).action == analysis::Action::recover_primary;
+    c->record = {.id = store_.new_id(),
+                 .uid = new_uid(clock_),
+                 .code = std::string(analysis::info(problem.code).name),
+                 .kind = c->is_primary ? "primary" : "intermediate",
+                 .command_hint = request.command_hint,
+                 .cluster_id = cluster.id,
+                 .cluster_name = cluster.name,
+                 .cluster_alias = cluster.alias,
+                 .cluster_domain = cluster.domain,
+                 .failed = problem.instance,
+                 .failed_upstream = failed != nullptr ? failed->upstream : std::nullopt,
+                 .replicas = problem.replicas,
+                 .description = problem.description,
+                 .started = clock_.wall(),
+                 .forced = request.force_failover || !request.command_hint.empty(),
+                 .skip_hooks = request.skip_hooks,
+                 .detection_id = detection_id,
+                 .node_hostname = options_.node_hostname,
+                 .node_token = options_.node_token};
+    const auto since =
+        failed != nullptr && failed->health.suspect_since ? *failed->health.suspect_since : clock_.now();
+    c->journal = std::make_shared<Journal>(clock_, store_, announce_, c->record.uid, since);
+    save(*c);
+    announce_recovery(*c);
+    c->journal->note(fmt::format("will handle {} event on {}: {}", c->record.code, problem.instance.text(),
+                                 problem.description));
+    return c;
+}
+
+Task<Outcome> Impl::run_case(CasePtr c, bool check_again) {
+    const auto self = shared_from_this();
+    const auto began = clock_.now();
+    if (const auto hooks = co_await run_pre_hooks(c); !hooks) {
+        co_await finish(c, false,
+                        "a PreFailoverProcesses hook failed, so nothing was done: " + hooks.error().text());
+        co_return Outcome{
+            .recovery = c->record, .attempted = false, .not_attempted_because = hooks.error().text()};
+    }
+    if ((check_again || clock_.now() - began > analysis_fresh) && !c->record.forced &&
+        !(co_await still_so(c))) {
+        co_await finish(c, false, "the failure is over: nothing was done");
+        co_return Outcome{
+            .recovery = c->record, .attempted = false, .not_attempted_because = "the failure is over"};
+    }
+    if (c->is_primary) {
+        co_await drive_primary(c);
+    } else {
+        co_await drive_intermediate(c);
+    }
+    co_return Outcome{.recovery = c->record, .attempted = true, .not_attempted_because = {}};
+}
+
+Task<Result<void>> Impl::run_pre_hooks(CasePtr c) {
+    if (c->record.skip_hooks) co_return Result<void>{};
+    const auto f = facts(*c);
+    co_return co_await run_hooks(
+        clock_, processes_, options_.hook_options, "PreFailoverProcesses", options_.hooks.pre_failover,
+        placeholders(f), environment(f), true,
+        [journal = c->journal](std::string text) { journal->note(std::move(text)); });
+}
+
+Task<bool> Impl::still_so(CasePtr c) {
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    if (!cluster) co_return false;
+    std::vector<InstanceKey> everyone;
+    for (const auto& i : cluster->instances)
+        everyone.push_back(i->key);
+    co_await observer_.look_again(everyone, clock_.now() + look_deadline);
+    const auto now_is = observer_.cluster(c->record.cluster_id);
+    if (!now_is) co_return false;
+    const auto problems = analysis::analyse(*now_is, options_.analysis, clock_.now());
+    co_return std::ranges::any_of(
+        problems, [&](const Problem& p) { return p.instance == c->record.failed && p.actionable(); });
+}
+
+void Impl::note_choice(Case& c, const plan::Choice& choice) {
+    for (const auto& r : choice.rejected) {
+        c.journal->note(fmt::format("not promoting {}: {}{}{}", r.instance.text(), to_string(r.reason),
+                                    r.detail.empty() ? "" : ": ", r.detail));
+    }
+    c.journal->note(choice.chosen
+                        ? fmt::format("chose {} for promotion: {}", choice.chosen->text(), choice.why)
+                        : "no candidate: " + choice.why);
+}
+
+Task<void> Impl::drive_primary(CasePtr c) {
+    auto policy = options_.plan;
+    policy.ignored_for_promotion = [c, filter = options_.plan.ignored_for_promotion](const InstanceKey& key) {
+        return std::ranges::find(c->excluded, key) != c->excluded.end() || (filter && filter(key));
+    };
+    for (;;) {
+        const auto cluster = observer_.cluster(c->record.cluster_id);
+        if (!cluster || stopped_) co_return;
+        const auto choice = plan::choose_candidate(*cluster, c->record.failed, policy, c->candidate,
+                                                   c->record.forced, clock_.now());
+        note_choice(*c, choice);
+        if (!choice.chosen) {
+            co_await finish(c, false, choice.why);
+            co_return;
+        }
+        const auto plan =
+            plan::plan_primary_failover(*cluster, c->record.failed, choice, policy, clock_.now());
+        c->record.lost = plan.lost;
+        for (const auto& remark : plan.remarks)
+            c->journal->note(remark);
+        std::vector<std::vector<plan::Step>> rest;
+        if (co_await promote_phases(c, plan, rest)) {
+            std::vector<Task<int>> side_by_side;
+            side_by_side.push_back(rewire(c, std::move(rest)));
+            side_by_side.push_back(run_post_hooks(c));
+            co_await gather(clock_, std::move(side_by_side));
+            co_await finish(c, true, {});
+            co_return;
+        }
+        if (c->record.state != store::RecoveryState::running) co_return;
+    }
+}
+
+/// Runs the plan up to and with the promotion. False: it failed, and either the recovery is finished or
+/// another candidate is to be chosen.
+Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vector<plan::Step>>& rest) {
+    auto all = phases(plan);
+    bool promoted_already = false;
+    for (auto& phase : all) {
+        if (promoted_already) {
+            rest.push_back(std::move(phase));
+            continue;
+        }
+        for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal)) {
+            if (is_promote(outcome.step)) {
+                if (!outcome.result && !(co_await promotion_failed(c, outcome))) co_return false;
+                promoted(*c, outcome);
+                promoted_already = true;
+            } else if (!outcome.result && outcome.step.required) {
+                c->excluded.push_back(outcome.step.target);
+                c->candidate.reset();
+                co_return false;
+            }
+        }
+    }
+    co_return promoted_already;
+}
+
+/// After a failed promotion: true if it took place after all. A candidate that is proven dead is left out and
+/// another one is chosen (scenario 20); one that may still promote itself must not be passed over, or there
+/// would be two primaries.
+Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
+    const auto key = outcome.step.target;
+    co_await observer_.look_again({key}, clock_.now() + look_deadline);
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    const auto* target = cluster ? cluster->find(key) : nullptr;
+    if (target != nullptr && target->health.ok() && target->is_primary()) co_return true;
+    const bool refused_before = outcome.result.error().kind == ErrorKind::privilege ||
+                                outcome.result.error().kind == ErrorKind::authentication ||
+                                outcome.result.error().kind == ErrorKind::too_many_connections;
+    const bool dead =
+        target == nullptr || (target->health.confirmed && target->health.reach == topology::Reach::refused);
+    if (dead || refused_before) {
+        c->journal->note(fmt::format("{} {}: choosing another candidate", key.text(),
+                                     dead ? "died during its promotion" : "cannot be promoted by us"));
+        c->excluded.push_back(key);
+        c->candidate.reset();
+        co_return false;
+    }
+    co_await finish(
+        c, false,
+        fmt::format(
+            "{} was asked to promote itself and has not done so in time ({}). It may still do so, and "
+            "therefore no other server is promoted; look at its log, then use recover",
+            key.text(), outcome.result.error().message));
+    co_return false;
+}
+
+void Impl::promoted(Case& c, const StepOutcome& outcome) {
+    c.record.successor = outcome.step.target;
+    const auto cluster = observer_.cluster(c.record.cluster_id);
+    const auto* successor = cluster ? cluster->find(outcome.step.target) : nullptr;
+    if (successor != nullptr && successor->seen)
+        c.record.successor_position = successor->seen->received.text();
+    const auto asked = outcome.promotion ? outcome.promotion->requests : 0;
+    c.journal->note(fmt::format("promoted {}: it accepts writes; asked {} time{}", outcome.step.target.text(),
+                                asked, asked == 1 ? "" : "s"));
+    save(c);
+    announce_recovery(c);
+    spawn(clock_.executor(), [](std::shared_ptr<Impl> self, InstanceKey key) -> Task<void> {
+        co_await self->observer_.look_again({key}, self->clock_.now() + look_deadline);
+    }(shared_from_this(), outcome.step.target));
+}
+
+/// The survivors. A failure costs that replica, not the recovery.
+Task<int> Impl::rewire(CasePtr c, std::vector<std::vector<plan::Step>> rest) {
+    std::set<InstanceKey> failed;
+    int done = 0;
+    for (auto& phase : rest) {
+        std::erase_if(phase, [&](const plan::Step& s) {
+            return failed.contains(s.kind == plan::StepKind::create_slot ? s.upstream : s.target);
+        });
+        if (phase.empty()) continue;
+        for (const auto& outcome : co_await executor_.run_phase(c->record.cluster_id, phase, c->journal)) {
+            const auto& step = outcome.step;
+            if (!outcome.result) {
+                c->record.errors.push_back(outcome.result.error().text());
+                const bool about_replica =
+                    step.kind == plan::StepKind::follow || step.kind == plan::StepKind::verify_streaming;
+                if (about_replica && failed.insert(step.target).second) c->record.lost.push_back(step.target);
+            } else if (step.kind == plan::StepKind::verify_streaming) {
+                c->record.participating.push_back(step.target);
+                ++done;
+            }
+        }
+    }
+    save(*c);
+    co_return done;
+}
+
+Task<int> Impl::hooks_of(CasePtr c, std::string name, std::vector<std::string> commands) {
+    const auto f = facts(*c);
+    const auto done = co_await run_hooks(
+        clock_, processes_, options_.hook_options, name, std::move(commands), placeholders(f), environment(f),
+        false, [journal = c->journal](std::string text) { journal->note(std::move(text)); });
+    if (!done && options_.fail_on_failed_post_hooks) {
+        c->record.errors.push_back(done.error().text());
+        co_return 1;
+    }
+    co_return 0;
+}
+
+/// After a success: the list of the kind, then the general one.
+Task<int> Impl::run_post_hooks(CasePtr c) {
+    publish_key_values(*c);
+    if (c->record.skip_hooks) co_return 0;
+    const int failures = c->is_primary ? co_await hooks_of(c, "PostMasterFailoverProcesses",
+                                                           options_.hooks.post_primary_failover)
+                                       : co_await hooks_of(c, "PostIntermediateMasterFailoverProcesses",
+                                                           options_.hooks.post_intermediate_failover);
+    if (failures > 0) co_return failures;
+    co_return co_await hooks_of(c, "PostFailoverProcesses", options_.hooks.post_failover);
+}
+
+Task<void> Impl::drive_intermediate(CasePtr c) {
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    if (!cluster) co_return;
+    auto plan = plan::plan_intermediate_failover(*cluster, c->record.failed, options_.plan, clock_.now());
+    if (!plan) {
+        co_await finish(c, false, plan.error().text());
+        co_return;
+    }
+    c->record.lost = plan->lost;
+    for (const auto& remark : plan->remarks)
+        c->journal->note(remark);
+    const auto follow = std::ranges::find(plan->steps, plan::StepKind::follow, &plan::Step::kind);
+    const int moved = co_await rewire(c, phases(*plan));
+    if (moved > 0) {
+        c->record.successor = follow->upstream;
+        save(*c);
+        co_await run_post_hooks(c);
+    }
+    co_await finish(c, moved > 0, moved > 0 ? "" : "no replica could be moved");
+}
+
+void Impl::mark_lost(Case& c) {
+    auto lost = c.record.lost;
+    if (c.is_primary) lost.push_back(c.record.failed);
+    const auto wall = clock_.wall();
+    for (const auto& key : lost) {
+        store_.apply(store::BeginDowntime{key,
+                                          {.owner = "orchestrator",
+                                           .reason = "lost-in-recovery",
+                                           .begins = wall,
+                                           .ends = wall + lost_downtime}});
+        audit("begin-downtime", key, c.record.cluster_name, "owner: orchestrator, reason: lost-in-recovery");
+        observer_.refresh_annotations(key);
+    }
+    if (!c.record.lost.empty()) c.journal->note("lost replicas: " + texts(c.record.lost));
+}
+
+void Impl::publish_key_values(const Case& c) {
+    if (!c.is_primary || !c.record.successor) return;
+    const auto& name = c.record.cluster_alias.empty() ? c.record.cluster_name : c.record.cluster_alias;
+    const auto base = options_.kv_prefix + name;
+    store_.apply(store::PutKeyValue{base, c.record.successor->text()});
+    store_.apply(store::PutKeyValue{base + "/hostname", c.record.successor->host});
+    store_.apply(store::PutKeyValue{base + "/port", std::to_string(c.record.successor->port)});
+}
+
+Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
+    auto& record = c->record;
+    if (!error.empty()) {
+        record.errors.push_back(error);
+        c->journal->note((success ? "remark: " : "recovery failed: ") + error);
+    }
+    const bool hooks_failed = success && options_.fail_on_failed_post_hooks && !record.errors.empty();
+    record.state = success && !hooks_failed ? store::RecoveryState::succeeded : store::RecoveryState::failed;
+    record.ended = clock_.wall();
+    if (success) {
+        mark_lost(*c);
+        store_.apply(store::EndDetection{record.detection_id});
+        store_.apply(store::RemoveBlocked{record.failed});
+    } else {
+        // Nothing was promoted, so there is nothing that could flap: a candidate that turns up later may be
+        // used.
+        record.in_active_period = false;
+        watched_[record.cluster_id].hopeless_detection = record.detection_id;
+    }
+    save(*c);
+    const auto type = c->is_primary ? "recover-dead-master" : "recover-dead-intermediate-master";
+    audit(type, record.failed, record.cluster_name,
+          success ? "promoted replica: " + record.successor->text() : "failed: " + error);
+    if (!success && !record.skip_hooks) {
+        co_await hooks_of(c, "PostUnsuccessfulFailoverProcesses", options_.hooks.post_unsuccessful_failover);
+    }
+    c->journal->note(success ? fmt::format("recovery of {} is complete: {} leads, {} replica{} follow",
+                                           record.failed.text(), record.successor->text(),
+                                           record.participating.size(),
+                                           record.participating.size() == 1 ? "" : "s")
+                             : fmt::format("recovery of {} ended without a successor", record.failed.text()));
+    announce_recovery(*c);
+    const auto written = co_await store_.flush();
+    if (!written) spdlog::error("recovery {}: {}", record.uid, written.error().text());
+}
+
+void Impl::audit(const std::string& type, const InstanceKey& key, const std::string& cluster,
+                 const std::string& message) {
+    store_.apply(store::AddAudit{{.id = store_.new_id(),
+                                  .at = clock_.wall(),
+                                  .type = type,
+                                  .instance = key,
+                                  .cluster_name = cluster,
+                                  .message = message}});
+}
+
+}  // namespace baton::recovery

@@ -1,0 +1,80 @@
+// The gates before an automatic recovery, in the order that operators know. Each that stops something says
+// so.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "recovery/impl.h"
+
+namespace baton::recovery {
+
+std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topology::Cluster& cluster,
+                                                                   const Problem& problem) const {
+    for (const auto& [id, r] : store_.state().recoveries) {
+        if (!r.in_active_period || r.acknowledged || r.cluster_id != cluster.id) continue;
+        const auto left =
+            std::chrono::duration_cast<seconds>(options_.recovery_block - (clock_.wall() - r.started));
+        const auto hint = fmt::format(
+            "acknowledge recovery {} to allow another now; else in {} s (RecoveryPeriodBlockSeconds)", r.uid,
+            std::max<int64_t>(0, left.count()));
+        if (r.successor == problem.instance) {
+            return std::pair(
+                fmt::format("{} was promoted by a recent recovery; {}", problem.instance.text(), hint), id);
+        }
+        return std::pair(fmt::format("cluster {} has recently experienced a failover of {}; {}", cluster.name,
+                                     r.failed.text(), hint),
+                         id);
+    }
+    return std::nullopt;
+}
+
+/// The reason why nothing is done, reported once; nothing when the way is free.
+std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Watched& watched,
+                                      const Problem& problem) {
+    const bool primary = analysis::info(problem.code).action == analysis::Action::recover_primary;
+    const auto refuse = [&](std::string reason, int64_t blocking = 0) -> std::optional<std::string> {
+        report_blocked(cluster.id, watched_[cluster.id], problem, reason, blocking);
+        return reason;
+    };
+    if (clock_.now() - started_ < options_.start_delay) {
+        return refuse("the manager has only just started and waits for three polls first");
+    }
+    if (problem.downtimed) return refuse("the instance, or every replica of it, is downtimed");
+    if (!store_.state().recoveries_enabled)
+        return refuse("recoveries are disabled globally (enable-global-recoveries lifts it)");
+    const bool automatic =
+        primary ? options_.recovers_primary(cluster) : options_.recovers_intermediate(cluster);
+    if (!automatic) {
+        return refuse(
+            fmt::format("the cluster matches no entry of {}",
+                        primary ? "RecoverMasterClusterFilters" : "RecoverIntermediateMasterClusterFilters"));
+    }
+    if (const auto blocked = anti_flapping(cluster, problem)) return refuse(blocked->first, blocked->second);
+    const auto* detection = active_detection(problem);
+    if (primary && detection != nullptr && watched.hopeless_detection == detection->id) {
+        const auto choice =
+            plan::choose_candidate(cluster, problem.instance, options_.plan, {}, false, clock_.now());
+        if (!choice.chosen) return refuse("no candidate: " + choice.why);
+    }
+    return std::nullopt;
+}
+
+void Impl::report_blocked(const std::string& id, Watched& watched, const Problem& problem,
+                          const std::string& reason, int64_t blocking_recovery) {
+    // Numbers in a reason change from second to second; its beginning does not.
+    auto& last = watched.reported[{problem.instance, problem.code}];
+    const auto gist = reason.substr(0, reason.find(';'));
+    if (last == gist) return;
+    last = gist;
+    const auto name = watched.snapshot ? watched.snapshot->name : id;
+    const auto code = std::string(analysis::info(problem.code).name);
+    audit("recovery-blocked", problem.instance, name, fmt::format("{} is not acted on: {}", code, reason));
+    spdlog::warn("{} (cluster {}): {} is not acted on: {}", problem.instance.text(), name, code, reason);
+    store_.apply(store::PutBlocked{{.failed = problem.instance,
+                                    .cluster_id = id,
+                                    .cluster_name = name,
+                                    .code = code,
+                                    .last_blocked = clock_.wall(),
+                                    .blocking_recovery_id = blocking_recovery}});
+}
+
+}  // namespace baton::recovery

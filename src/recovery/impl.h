@@ -1,0 +1,128 @@
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "recovery/executor.h"
+#include "recovery/journal.h"
+#include "recovery/recovery.h"
+
+namespace baton::recovery {
+
+using analysis::Code;
+using analysis::Problem;
+using ProblemKey = std::pair<InstanceKey, Code>;
+
+/// What is kept per cluster between snapshots.
+struct Watched {
+    ClusterPtr snapshot;
+    std::vector<Problem> problems;
+    std::set<ProblemKey> responding;  ///< a coroutine is dealing with it
+    bool recovering = false;          ///< one recovery of a cluster at a time
+    std::map<InstanceKey, MonoTime> receiver_checks;
+    std::map<ProblemKey, std::string> reported;  ///< the reason last given for not acting
+    std::map<InstanceKey, std::string> codes;    ///< as last written to the changelog
+    int64_t hopeless_detection = 0;              ///< a recovery found no candidate for this detection
+};
+
+/// One recovery under way: its record, journal and what was asked for.
+struct Case {
+    store::Recovery record;
+    JournalPtr journal;
+    std::optional<InstanceKey> candidate;
+    bool is_primary = true;
+    std::vector<InstanceKey> excluded;  ///< candidates that failed in this recovery
+};
+using CasePtr = std::shared_ptr<Case>;
+
+class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
+  public:
+    Impl(Clock& clock, engine::Engine& engine, store::Store& store, Observer& observer,
+         ProcessRunner& processes, Announce announce, Options options);
+
+    void start() override;
+    void stop() override { stopped_ = true; }
+    void set_options(Options options) override { options_ = std::move(options); }
+    void on_cluster(const std::string& id, const ClusterPtr& cluster) override;
+    std::vector<Problem> problems() const override;
+    uint64_t problems_version() const override { return version_; }
+    Task<Result<Outcome>> recover(Request request) override;
+    Task<Result<Executed>> execute(plan::Plan plan) override;
+    Result<int> acknowledge(const std::vector<int64_t>& ids, std::string by, std::string comment) override;
+
+  private:
+    // watch.cc: from problems to responses
+    void compare(const std::string& id, Watched& watched, const std::vector<Problem>& before);
+    void note_codes(Watched& watched);
+    void consider(const std::string& id, Watched& watched, const Problem& problem);
+    void prepare(const std::string& id, Watched& watched, const Problem& problem);
+    Task<void> check_receiver(InstanceKey standby);
+    Task<void> respond(std::string id, Problem problem);
+    const store::Detection* active_detection(const Problem& problem) const;
+    store::Detection register_detection(const topology::Cluster& cluster, const Problem& problem);
+    Task<Result<void>> run_detection_hooks(const topology::Cluster& cluster, Problem problem,
+                                           store::Detection detection);
+    Task<void> tick();
+    void expire();
+    void end_lost_downtimes(const Watched& watched);
+
+    // gates.cc: may we act?
+    std::optional<std::string> gate(const topology::Cluster& cluster, const Watched& watched,
+                                    const Problem& problem);
+    void report_blocked(const std::string& id, Watched& watched, const Problem& problem,
+                        const std::string& reason, int64_t blocking_recovery);
+    std::optional<std::pair<std::string, int64_t>> anti_flapping(const topology::Cluster& cluster,
+                                                                 const Problem& problem) const;
+
+    // drive.cc: a recovery from record to end
+    CasePtr open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
+                      int64_t detection_id);
+    Task<Outcome> run_case(CasePtr c, bool check_again);
+    Task<Result<void>> run_pre_hooks(CasePtr c);
+    Task<bool> still_so(CasePtr c);
+    Task<void> drive_primary(CasePtr c);
+    Task<void> drive_intermediate(CasePtr c);
+    Task<bool> promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vector<plan::Step>>& rest);
+    Task<bool> promotion_failed(CasePtr c, StepOutcome outcome);
+    Task<int> rewire(CasePtr c, std::vector<std::vector<plan::Step>> phases);
+    void note_choice(Case& c, const plan::Choice& choice);
+    void promoted(Case& c, const StepOutcome& outcome);
+    Task<int> run_post_hooks(CasePtr c);
+    Task<int> hooks_of(CasePtr c, std::string name, std::vector<std::string> commands);
+    Task<void> finish(CasePtr c, bool success, std::string error);
+    void mark_lost(Case& c);
+    void publish_key_values(const Case& c);
+    void save(const Case& c);
+    void announce_recovery(const Case& c);
+    HookFacts facts(const Case& c) const;
+
+    // resume.cc: after a restart
+    Task<void> resume(store::Recovery record);
+    Task<void> resume_primary(CasePtr c);
+    Task<bool> wait_settled(const std::string& cluster_id);
+    const topology::Instance* promoted_instance(const topology::Cluster& cluster, const Case& c) const;
+    std::vector<InstanceKey> requested_promotions(const Case& c) const;
+    plan::Plan plan_survivors(const topology::Cluster& cluster, const Case& c,
+                              const InstanceKey& successor) const;
+
+    void audit(const std::string& type, const InstanceKey& key, const std::string& cluster,
+               const std::string& message);
+
+    Clock& clock_;
+    engine::Engine& engine_;
+    store::Store& store_;
+    Observer& observer_;
+    ProcessRunner& processes_;
+    Announce announce_;
+    Options options_;
+    WarmActors warm_;
+    Executor executor_;
+    std::map<std::string, Watched> watched_;
+    MonoTime started_{};
+    uint64_t version_ = 0;
+    bool stopped_ = false;
+};
+
+std::string new_uid(Clock& clock);
+
+}  // namespace baton::recovery

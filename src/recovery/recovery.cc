@@ -1,0 +1,191 @@
+#include "recovery/recovery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/async.h"
+#include "recovery/impl.h"
+
+namespace baton::recovery {
+
+Impl::Impl(Clock& clock, engine::Engine& engine, store::Store& store, Observer& observer,
+           ProcessRunner& processes, Announce announce, Options options)
+    : clock_(clock),
+      engine_(engine),
+      store_(store),
+      observer_(observer),
+      processes_(processes),
+      announce_(std::move(announce)),
+      options_(std::move(options)),
+      warm_(clock, engine),
+      executor_(clock, engine, observer, warm_) {}
+
+void Impl::start() {
+    started_ = clock_.now();
+    std::vector<store::Recovery> open;
+    for (const auto& [id, r] : store_.state().recoveries) {
+        if (r.state == store::RecoveryState::running) open.push_back(r);
+    }
+    for (auto& r : open) {
+        watched_[r.cluster_id].recovering = true;
+        spawn(clock_.executor(), resume(std::move(r)));
+    }
+    spawn(clock_.executor(), tick());
+}
+
+std::vector<Problem> Impl::problems() const {
+    std::vector<Problem> all;
+    for (const auto& [id, w] : watched_)
+        all.insert(all.end(), w.problems.begin(), w.problems.end());
+    return all;
+}
+
+namespace {
+
+const Problem* actionable_problem(const std::vector<Problem>& problems, const InstanceKey& key) {
+    const auto at =
+        std::ranges::find_if(problems, [&](const Problem& p) { return p.instance == key && p.actionable(); });
+    return at == problems.end() ? nullptr : &*at;
+}
+
+/// What an operator says with a forced failover: take it as dead.
+Problem declared_dead(const topology::Cluster& cluster, const topology::Instance& primary) {
+    Problem problem{.code = Code::dead_primary,
+                    .instance = primary.key,
+                    .cluster_id = cluster.id,
+                    .description = "an operator asked for a failover regardless of the analysis",
+                    .is_primary = true};
+    for (const auto* replica : cluster.replicas_of(primary.key))
+        problem.replicas.push_back(replica->key);
+    problem.counts.replicas = static_cast<int>(problem.replicas.size());
+    return problem;
+}
+
+}  // namespace
+
+Task<Result<Outcome>> Impl::recover(Request request) {
+    const auto self = shared_from_this();
+    auto& watched = watched_[request.cluster_id];
+    const auto cluster = observer_.cluster(request.cluster_id);
+    const auto* failed = cluster ? cluster->find(request.failed) : nullptr;
+    if (failed == nullptr) co_return fail(ErrorKind::not_found, "is not known", request.failed.text());
+    if (watched.recovering) {
+        co_return fail(ErrorKind::conflict,
+                       "found an active or recent recovery on the cluster: one at a time",
+                       request.failed.text());
+    }
+    const auto problems = analysis::analyse(*cluster, options_.analysis, clock_.now());
+    const auto* found = actionable_problem(problems, failed->key);
+    if (found == nullptr && !request.force_failover) {
+        co_return Outcome{.not_attempted_because = fmt::format(
+                              "the analysis of {} shows nothing that a recovery mends", failed->key.text())};
+    }
+    const auto problem = found != nullptr ? *found : declared_dead(*cluster, *failed);
+    watched.recovering = true;
+    for (const auto& [id, r] : store_.state().recoveries) {
+        if (r.failed == failed->key && r.in_active_period && r.state != store::RecoveryState::running) {
+            store_.apply(store::Acknowledge{.recovery_ids = {id},
+                                            .by = "orchestrator",
+                                            .comment = "acknowledged by a forced recovery",
+                                            .at = clock_.wall()});
+            break;
+        }
+    }
+    const auto detection = register_detection(*cluster, problem);
+    const auto c = open_case(*cluster, problem, request, detection.id);
+    c->record.forced = true;
+    if (failed->health.ok() && failed->is_primary()) {
+        // The old primary lives: keep clients from it as well as can be done without an agent. This is not a
+        // fence.
+        auto actor = engine_.make_actor(failed->key);
+        const auto done = co_await actor->set_read_only(true, clock_.now() + options_.plan.follow_timeout);
+        c->journal->note(
+            done ? fmt::format(
+                       "{} still answers: set default_transaction_read_only on it; this is not a fence",
+                       failed->key.text())
+                 : fmt::format("{} still answers and could not be made read-only: {}", failed->key.text(),
+                               done.error().text()));
+    }
+    auto outcome = co_await run_case(c, false);
+    watched_[request.cluster_id].recovering = false;
+    co_return outcome;
+}
+
+Task<Result<Executed>> Impl::execute(plan::Plan plan) {
+    const auto self = shared_from_this();
+    if (watched_[plan.cluster_id].recovering) {
+        co_return fail(ErrorKind::conflict,
+                       "a recovery of this cluster is under way; try again when it has ended",
+                       plan.subject.text());
+    }
+    Executed executed;
+    std::set<InstanceKey> failed;
+    for (auto& phase : phases(plan)) {
+        std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(s.target); });
+        for (const auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, nullptr)) {
+            const auto& step = outcome.step;
+            audit("relocate-below", step.target, {}, (outcome.result ? "done: " : "failed: ") + step.what);
+            if (!outcome.result) {
+                if (failed.insert(step.target).second)
+                    executed.failed.emplace_back(step.target, outcome.result.error());
+            } else if (step.kind == plan::StepKind::verify_streaming) {
+                executed.done.push_back(step.target);
+            }
+        }
+    }
+    co_return executed;
+}
+
+Result<int> Impl::acknowledge(const std::vector<int64_t>& ids, std::string by, std::string comment) {
+    std::vector<int64_t> fresh;
+    for (const auto id : ids) {
+        const auto at = store_.state().recoveries.find(id);
+        if (at == store_.state().recoveries.end() || at->second.acknowledged) continue;
+        if (at->second.state == store::RecoveryState::running) continue;
+        fresh.push_back(id);
+        if (at->second.detection_id != 0) store_.apply(store::EndDetection{at->second.detection_id});
+    }
+    store_.apply(store::Acknowledge{
+        .recovery_ids = fresh, .by = std::move(by), .comment = std::move(comment), .at = clock_.wall()});
+    for (const auto id : fresh)
+        store_.apply(store::EndActivePeriod{id});
+    return static_cast<int>(fresh.size());
+}
+
+namespace {
+
+/// Keeps the implementation alive for as long as the owner does; its coroutines hold it too, until they have
+/// ended.
+class Handle final : public Recovery {
+  public:
+    explicit Handle(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+    ~Handle() override { impl_->stop(); }
+    void start() override { impl_->start(); }
+    void stop() override { impl_->stop(); }
+    void set_options(Options options) override { impl_->set_options(std::move(options)); }
+    void on_cluster(const std::string& id, const ClusterPtr& cluster) override {
+        impl_->on_cluster(id, cluster);
+    }
+    std::vector<Problem> problems() const override { return impl_->problems(); }
+    uint64_t problems_version() const override { return impl_->problems_version(); }
+    Task<Result<Outcome>> recover(Request request) override { return impl_->recover(std::move(request)); }
+    Task<Result<Executed>> execute(plan::Plan plan) override { return impl_->execute(std::move(plan)); }
+    Result<int> acknowledge(const std::vector<int64_t>& ids, std::string by, std::string comment) override {
+        return impl_->acknowledge(ids, std::move(by), std::move(comment));
+    }
+
+  private:
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace
+
+std::unique_ptr<Recovery> make_recovery(Clock& clock, engine::Engine& engine, store::Store& store,
+                                        Observer& observer, ProcessRunner& processes, Announce announce,
+                                        Options options) {
+    return std::make_unique<Handle>(std::make_shared<Impl>(clock, engine, store, observer, processes,
+                                                           std::move(announce), std::move(options)));
+}
+
+}  // namespace baton::recovery

@@ -1,0 +1,332 @@
+// From snapshots to problems, and from problems to a response: detection, its hooks, the search for the
+// truth, recovery.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "base/async.h"
+#include "base/json_writer.h"
+#include "recovery/impl.h"
+
+namespace baton::recovery {
+namespace {
+
+constexpr seconds warm_age{30};
+constexpr milliseconds doubt_before_check{500};
+constexpr std::string_view lost_in_recovery = "lost-in-recovery";
+
+bool same(const Problem& a, const Problem& b) {
+    return a.code == b.code && a.instance == b.instance;
+}
+
+std::string problem_json(const topology::Cluster& cluster, const Problem& problem) {
+    JsonWriter json;
+    json.begin_object().field("cluster", cluster.name).field("cluster_id", cluster.id);
+    json.field("instance", problem.instance.text()).field("code", analysis::info(problem.code).name);
+    json.field("description", problem.description).field("downtimed", problem.downtimed).end_object();
+    return json.take();
+}
+
+/// The only server that acknowledges commits must not be disturbed: writes would wait for it.
+bool only_synchronous(const topology::Cluster& cluster, const topology::Instance& standby) {
+    const auto* primary = standby.upstream ? cluster.find(*standby.upstream) : nullptr;
+    if (primary == nullptr || !primary->seen) return false;
+    int synchronous = 0;
+    bool is_it = false;
+    for (const auto& sender : primary->seen->senders) {
+        if (sender.sync_state != "sync" && sender.sync_state != "quorum") continue;
+        ++synchronous;
+        const auto& name = standby.seen->upstream.application_name;
+        is_it =
+            is_it || sender.application_name == (name.empty() ? standby.seen->settings.cluster_name : name);
+    }
+    return synchronous == 1 && is_it;
+}
+
+}  // namespace
+
+void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
+    if (stopped_) return;
+    if (!cluster) {
+        if (watched_.erase(id) > 0) ++version_;
+        return;
+    }
+    auto& watched = watched_[id];
+    watched.snapshot = cluster;
+    auto before =
+        std::exchange(watched.problems, analysis::analyse(*cluster, options_.analysis, clock_.now()));
+    compare(id, watched, before);
+    end_lost_downtimes(watched);
+    const auto problems = watched.problems;
+    for (const auto& problem : problems) {
+        if (analysis::info(problem.code).action != analysis::Action::none)
+            consider(id, watched_[id], problem);
+    }
+}
+
+void Impl::compare(const std::string& id, Watched& watched, const std::vector<Problem>& before) {
+    bool changed = false;
+    for (const auto& p : watched.problems) {
+        if (std::ranges::any_of(before, [&](const auto& b) { return same(b, p); })) continue;
+        changed = true;
+        spdlog::warn("{} (cluster {}): {}: {}", p.instance.text(), watched.snapshot->name,
+                     analysis::info(p.code).name, p.description);
+        announce_("problem", problem_json(*watched.snapshot, p));
+    }
+    for (const auto& b : before) {
+        if (std::ranges::any_of(watched.problems, [&](const auto& p) { return same(b, p); })) continue;
+        changed = true;
+        spdlog::info("{} (cluster {}): no longer {}", b.instance.text(), watched.snapshot->name,
+                     analysis::info(b.code).name);
+        announce_("problem-cleared", problem_json(*watched.snapshot, b));
+        watched.reported.erase({b.instance, b.code});
+        store_.apply(store::RemoveBlocked{b.instance});
+    }
+    (void)id;
+    if (changed || watched.problems.size() != before.size()) {
+        ++version_;
+        note_codes(watched);
+    }
+}
+
+void Impl::note_codes(Watched& watched) {
+    std::map<InstanceKey, std::string> codes;
+    for (const auto& p : watched.problems)
+        codes[p.instance] += std::string(analysis::info(p.code).name) + ",";
+    for (const auto& [key, text] : watched.codes) {
+        if (!text.empty()) codes.try_emplace(key, "NoProblem,");
+    }
+    for (const auto& [key, text] : codes) {
+        auto& last = watched.codes[key];
+        if (last == text) continue;
+        last = text;
+        store_.apply(store::AddAnalysisChange{{.instance = key, .at = clock_.wall(), .codes = text}});
+    }
+}
+
+/// Called for each snapshot that shows the problem: cheap unless something is to be done.
+void Impl::consider(const std::string& id, Watched& watched, const Problem& problem) {
+    prepare(id, watched, problem);
+    const ProblemKey key{problem.instance, problem.code};
+    if (watched.responding.contains(key)) return;
+    const auto* detection = active_detection(problem);
+    if (detection == nullptr) {
+        watched.responding.insert(key);
+        spawn(clock_.executor(), respond(id, problem));
+        return;
+    }
+    if (!problem.actionable() || watched.recovering) return;
+    if (gate(*watched.snapshot, watched, problem)) return;
+    watched.responding.insert(key);
+    spawn(clock_.executor(), respond(id, problem));
+}
+
+/// While it is not yet sure: open sessions that a failover would need, and make doubtful receivers prove
+/// themselves.
+void Impl::prepare(const std::string& id, Watched& watched, const Problem& problem) {
+    const auto* failed = watched.snapshot->find(problem.instance);
+    if (failed == nullptr || failed->health.ok() || !failed->health.confirmed || watched.recovering) return;
+    if (topology::known_alive(failed->health.reach) && failed->health.reach != topology::Reach::starting)
+        return;
+    if (!options_.recovers_primary(*watched.snapshot) && !options_.recovers_intermediate(*watched.snapshot))
+        return;
+    const auto now = clock_.now();
+    const auto in_doubt = now - failed->health.suspect_since.value_or(now);
+    if (in_doubt < warm_age) {
+        for (const auto* standby : watched.snapshot->replicas_of(problem.instance)) {
+            if (standby->health.ok()) warm_.warm(standby->key);
+        }
+    }
+    if (!options_.receiver_check || problem.counts.undecided == 0) return;
+    const bool no_word = failed->health.reach == topology::Reach::silent ||
+                         failed->health.reach == topology::Reach::unresponsive ||
+                         in_doubt > doubt_before_check;
+    if (!no_word) return;
+    for (const auto* standby : watched.snapshot->replicas_of(problem.instance)) {
+        if (!standby->health.ok() || !standby->seen || only_synchronous(*watched.snapshot, *standby))
+            continue;
+        if (analysis::testimony(*standby, *failed) != analysis::Testimony::undecided) continue;
+        auto& last = watched.receiver_checks[standby->key];
+        if (last != MonoTime{} && now - last < options_.receiver_check_interval) continue;
+        last = now;
+        spdlog::info("{}: its receiver claims to stream from {}, which does not answer: making it reconnect",
+                     standby->key.text(), problem.instance.text());
+        spawn(clock_.executor(), check_receiver(standby->key));
+    }
+    (void)id;
+}
+
+/// Back to streaming is a veto, not back at the deadline is agreement; until then its absence proves nothing.
+Task<void> Impl::check_receiver(InstanceKey standby) {
+    const auto self = shared_from_this();
+    const auto deadline = clock_.now() + options_.receiver_check_deadline;
+    observer_.hold_testimony(standby, deadline);
+    const auto actor = engine_.make_actor(standby);
+    const auto done = co_await actor->restart_receiver(deadline);
+    if (!done)
+        spdlog::warn("{}: cannot make its receiver reconnect: {}", standby.text(), done.error().text());
+    co_await clock_.sleep_until(deadline);
+    if (!stopped_) co_await observer_.look_again({standby}, clock_.now() + options_.receiver_check_deadline);
+}
+
+const store::Detection* Impl::active_detection(const Problem& problem) const {
+    const auto& detections = store_.state().detections;
+    const auto name = analysis::info(problem.code).name;
+    for (auto at = detections.rbegin(); at != detections.rend(); ++at) {
+        const auto& d = at->second;
+        if (d.active && d.instance == problem.instance && d.code == name) return &d;
+    }
+    return nullptr;
+}
+
+store::Detection Impl::register_detection(const topology::Cluster& cluster, const Problem& problem) {
+    store::Detection detection{.id = store_.new_id(),
+                               .instance = problem.instance,
+                               .code = std::string(analysis::info(problem.code).name),
+                               .cluster_id = cluster.id,
+                               .cluster_name = cluster.name,
+                               .cluster_alias = cluster.alias,
+                               .replicas = problem.replicas,
+                               .at = clock_.wall(),
+                               .description = problem.description};
+    store_.apply(store::PutDetection{detection});
+    return detection;
+}
+
+Task<Result<void>> Impl::run_detection_hooks(const topology::Cluster& cluster, Problem problem,
+                                             store::Detection detection) {
+    store::Recovery about{.code = detection.code,
+                          .cluster_id = cluster.id,
+                          .cluster_name = cluster.name,
+                          .cluster_alias = cluster.alias,
+                          .cluster_domain = cluster.domain,
+                          .failed = problem.instance,
+                          .replicas = problem.replicas,
+                          .description = problem.description,
+                          .node_hostname = options_.node_hostname};
+    const HookFacts facts{.recovery = &about,
+                          .is_primary = problem.is_primary,
+                          .is_downtimed = problem.downtimed,
+                          .automated_primary = options_.recovers_primary(cluster),
+                          .automated_intermediate = options_.recovers_intermediate(cluster)};
+    const auto key = problem.instance;
+    const auto name = cluster.name;
+    co_return co_await run_hooks(clock_, processes_, options_.hook_options, "OnFailureDetectionProcesses",
+                                 options_.hooks.on_failure_detection, placeholders(facts), environment(facts),
+                                 true, [self = shared_from_this(), key, name](std::string text) {
+                                     if (!text.starts_with("No "))
+                                         self->audit("on-failure-detection", key, name, text);
+                                 });
+}
+
+Task<void> Impl::respond(std::string id, Problem problem) {
+    const auto self = shared_from_this();
+    const ProblemKey key{problem.instance, problem.code};
+    const auto cluster = watched_[id].snapshot;
+    const auto* known = active_detection(problem);
+    auto detection = known != nullptr ? *known : register_detection(*cluster, problem);
+    Result<void> hooks;
+    if (known == nullptr) {
+        audit("detect", problem.instance, cluster->name,
+              fmt::format("{}: {}", detection.code, problem.description));
+        hooks = co_await run_detection_hooks(*cluster, problem, detection);
+    }
+    auto& watched = watched_[id];
+    const bool act = hooks && problem.actionable() && !watched.recovering && !stopped_ && watched.snapshot &&
+                     !gate(*watched.snapshot, watched, problem);
+    if (!hooks) {
+        report_blocked(id, watched, problem,
+                       "an OnFailureDetectionProcesses hook failed: " + hooks.error().text(), 0);
+    }
+    if (act) {
+        watched.recovering = true;
+        const auto c = open_case(*watched.snapshot, problem, {.cluster_id = id, .failed = problem.instance},
+                                 detection.id);
+        detection.recovery_id = c->record.id;
+        store_.apply(store::PutDetection{detection});
+        co_await run_case(c, known == nullptr && !options_.hooks.on_failure_detection.empty());
+        watched_[id].recovering = false;
+    }
+    watched_[id].responding.erase(key);
+    if (act && !stopped_) {
+        if (const auto now_is = observer_.cluster(id)) on_cluster(id, now_is);
+    }
+}
+
+Task<void> Impl::tick() {
+    const auto self = shared_from_this();
+    while (!stopped_) {
+        co_await clock_.sleep_for(seconds(1));
+        if (stopped_) co_return;
+        expire();
+        warm_.drop_older_than(warm_age);
+        // Time alone changes some verdicts (a start that takes too long, a block that ended).
+        for (const auto& id : [this] {
+                 std::vector<std::string> troubled;
+                 for (const auto& [cluster, w] : watched_) {
+                     if (!w.problems.empty()) troubled.push_back(cluster);
+                 }
+                 return troubled;
+             }()) {
+            if (const auto cluster = observer_.cluster(id)) on_cluster(id, cluster);
+        }
+    }
+}
+
+/// Detections, active periods, downtimes and blocks whose time is over.
+void Impl::expire() {
+    const auto wall = clock_.wall();
+    const auto& state = store_.state();
+    std::vector<store::Command> commands;
+    for (const auto& [id, d] : state.detections) {
+        if (d.active && wall - d.at > options_.detection_block)
+            commands.emplace_back(store::EndDetection{id});
+    }
+    for (const auto& [id, r] : state.recoveries) {
+        if (r.in_active_period && r.state != store::RecoveryState::running &&
+            wall - r.started > options_.recovery_block) {
+            commands.emplace_back(store::EndActivePeriod{id});
+        }
+    }
+    std::vector<InstanceKey> changed;
+    for (const auto& [key, downtime] : state.downtimes) {
+        if (downtime.ends > wall) continue;
+        commands.emplace_back(store::EndDowntime{key});
+        changed.push_back(key);
+    }
+    for (const auto& [id, m] : state.maintenance) {
+        if (m.span.ends > wall) continue;
+        commands.emplace_back(store::EndMaintenance{id});
+        changed.push_back(m.key);
+    }
+    for (const auto& [key, blocked] : state.blocked) {
+        const auto by = state.recoveries.find(blocked.blocking_recovery_id);
+        if (blocked.blocking_recovery_id != 0 &&
+            (by == state.recoveries.end() || !by->second.in_active_period)) {
+            commands.emplace_back(store::RemoveBlocked{key});
+        }
+    }
+    for (auto& command : commands)
+        store_.apply(std::move(command));
+    for (const auto& key : changed)
+        observer_.refresh_annotations(key);
+}
+
+/// A server that was lost in a recovery and is back needs no silence any more: if it is well nobody minds,
+/// and if it is not (a stale primary) everybody should hear.
+void Impl::end_lost_downtimes(const Watched& watched) {
+    for (const auto& i : watched.snapshot->instances) {
+        if (!i->downtime || i->downtime->reason != lost_in_recovery || !i->health.ok()) continue;
+        if (i->health.last_answer < started_ || watched.recovering) continue;
+        const bool replica_again = i->is_standby() && i->seen && i->seen->receiving();
+        const bool writable_again = i->is_primary() && clock_.wall() - i->downtime->begins > seconds(1);
+        if (!replica_again && !writable_again) continue;
+        audit("end-downtime", i->key, watched.snapshot->name, "is back after it was lost in a recovery");
+        store_.apply(store::EndDowntime{i->key});
+        asio::post(clock_.executor(),
+                   [self = shared_from_this(), key = i->key] { self->observer_.refresh_annotations(key); });
+    }
+}
+
+}  // namespace baton::recovery
