@@ -1,0 +1,340 @@
+#include "cli/modern.h"
+
+#include <gmock/gmock.h>
+
+#include "base/text.h"
+#include "cli/help.h"
+#include "fake_world.h"
+
+namespace baton::cli {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string uid =
+    "1795170833043899958:9ff16eeffcaee98ab0718d9927d6d7c967249a4ba29e5484b4503427e4443049";
+const std::string cluster =
+    R"({"ClusterName":"db1:5432","ClusterAlias":"shop","CountInstances":3,"HeuristicLag":0,"HasAutomatedMasterRecovery":true})";
+const std::string standby =
+    R"({"Key":{"Hostname":"db2","Port":5432},"MasterKey":{"Hostname":"db1","Port":5432},"ReadOnly":true,"IsLastCheckValid":true,)"
+    R"("ReplicationLagSeconds":{"Int64":4,"Valid":true},"Version":"15.8","FlavorName":"PostgreSQL","ClusterName":"db1:5432",)"
+    R"("SuggestedClusterAlias":"shop","Problems":["replication_lag"],"PromotionRule":"prefer","Replicas":[],)"
+    R"("SelfBinlogCoordinates":{"LogFile":"wal","LogPos":7,"Type":0}})";
+const std::string primary =
+    R"({"Key":{"Hostname":"db1","Port":5432},"MasterKey":{"Hostname":"","Port":0},"ReadOnly":false,"IsLastCheckValid":true,)"
+    R"("ReplicationLagSeconds":{"Int64":0,"Valid":false},"Version":"15.8","ClusterName":"db1:5432","Problems":[],"PromotionRule":"neutral"})";
+const std::string recovery =
+    R"({"UID":")" + uid +
+    R"(","AnalysisEntry":{"AnalyzedInstanceKey":{"Hostname":"db1","Port":5432},"Analysis":"DeadMaster",)"
+    R"("ClusterDetails":{"ClusterName":"db1:5432","ClusterAlias":"shop"}},"SuccessorKey":{"Hostname":"db2","Port":5432},)"
+    R"("IsSuccessful":true,"Acknowledged":false,"RecoveryStartTimestamp":"2026-11-20T10:33:53Z",)"
+    R"("RecoveryEndTimestamp":"2026-11-20 10:33:54"})";
+
+struct Row {
+    std::string line;
+    std::string path;
+    std::string body;
+    std::string out;
+};
+
+TEST(ModernCommands, AskTheirRouteAndPrint) {
+    const std::vector<Row> rows = {
+        {"clusters", "clusters-info", "[" + cluster + "]",
+         "CLUSTER   ALIAS  INSTANCES  LAG  AUTOMATIC RECOVERY\ndb1:5432  shop   3          0s   on\n"},
+        {"clusters", "clusters-info", "[]", "no clusters yet: baton discover HOST:PORT\n"},
+        {"topology shop", "topology/shop", ok(R"("db1:5432 [0s,ok]")"), "db1:5432 [0s,ok]\n"},
+        {"tree shop", "topology/shop", ok(R"("db1:5432 [0s,ok]")"), "db1:5432 [0s,ok]\n"},
+        {"instances shop", "cluster/shop", "[" + primary + "," + standby + "]",
+         "INSTANCE  ROLE     STATE            LAG  FOLLOWS   VERSION  CLUSTER   NOTES\n"
+         "db1:5432  primary  ok               -    -         15.8     db1:5432\n"
+         "db2:5432  standby  replication_lag  4s   db1:5432  15.8     shop      prefer\n"},
+        {"primaries", "masters", "null", "no instances\n"},
+        {"discover db1", "discover/db1/5432", ok(primary, "Instance discovered: db1:5432"),
+         "Instance discovered: db1:5432\n"},
+        {"forget db4:5433", "forget/db4/5433", ok("null", "Instance forgotten: db4:5433"),
+         "Instance forgotten: db4:5433\n"},
+        {"forget-cluster old", "forget-cluster/old", ok("null", "Cluster forgotten: old"),
+         "Cluster forgotten: old\n"},
+        {"set-alias db1:5432 shop", "set-cluster-alias/db1:5432?alias=shop", ok("null", "done"), "done\n"},
+        {"recover db1:5432 db2:5432", "recover/db1/5432/db2/5432", ok(R"({"Hostname":"db2","Port":5432})"),
+         "promoted db2:5432\n"},
+        {"failover shop", "force-master-failover/shop", ok(recovery),
+         "promoted db2:5432\nbaton timeline " + uid + "\n"},
+        {"failover shop db2", "force-master-takeover/shop/db2/5432", ok(recovery),
+         "promoted db2:5432\nbaton timeline " + uid + "\n"},
+        {"relocate db2 db1", "relocate/db2/5432/db1/5432", ok(standby), "db2:5432 follows db1:5432\n"},
+        {"move-up db2:5432", "move-up/db2/5432", ok(standby), "db2:5432 follows db1:5432\n"},
+        {"move-below db2 db1", "move-below/db2/5432/db1/5432", ok(standby), "db2:5432 follows db1:5432\n"},
+        {"repoint db2 db1", "repoint/db2/5432/db1/5432", ok(standby), "db2:5432 follows db1:5432\n"},
+        {"relocate-replicas db3 db1", "relocate-replicas/db3/5432/db1/5432",
+         ok("[" + standby + "]", "Moved 1 replica"), "Moved 1 replica\ndb2:5432 follows db1:5432\n"},
+        {"regroup-replicas db1", "regroup-replicas/db1/5432",
+         ok(R"({"Hostname":"db2","Port":5432})", "promoted replica: db2:5432, lost: 0"),
+         "promoted replica: db2:5432, lost: 0\n"},
+        {"recoveries shop", "audit-recovery/cluster/shop", "[]", "no recoveries\n"},
+        {"blocked", "blocked-recoveries", "[]", "nothing is blocked\n"},
+        {"maintenance", "maintenance", "[]", "nothing is in maintenance\n"},
+        {"maintenance db2 --reason x", "begin-maintenance/db2/5432/ops/x", ok("null", "begun"), "begun\n"},
+        {"downtime db2 --duration 2h -m disk", "begin-downtime/db2/5432/ops/disk/2h",
+         ok("null", "Downtime begun: db2:5432"), "Downtime begun: db2:5432\n"},
+        {"end-downtime db2", "end-downtime/db2/5432", ok("null", "ended"), "ended\n"},
+        {"tag db2 role=x", "tag/db2/5432?tag=role%3Dx", ok("null", "tagged"), "tagged\n"},
+        {"tags db2", "tags/db2/5432", R"(["role=x"])", "role=x\n"},
+        {"untag db2 role", "untag/db2/5432?tag=role", ok("null", "1 removed"), "1 removed\n"},
+        {"promotion-rule db2 must_not", "register-candidate/db2/5432/must_not", ok("null", "Registered"),
+         "Registered\n"},
+        {"disable-recoveries", "disable-global-recoveries",
+         ok(R"("disabled")", "Globally disabled recoveries"), "Globally disabled recoveries\n"},
+        {"ack shop --comment ok", "ack-recovery/cluster/shop?comment=ok", ok(R"("x")", "Acknowledged"),
+         "Acknowledged\n"},
+        {"ack " + uid + " --comment ok", "ack-recovery/uid/" + uid + "?comment=ok",
+         ok(R"("x")", "Acknowledged"), "Acknowledged\n"},
+        {"ack --all --comment ok", "ack-all-recoveries?comment=ok", ok(R"("ok")", "Acknowledged"),
+         "Acknowledged\n"},
+        {"api v2/status", "v2/status", R"({"status":"ok","data":1})", "{\"status\":\"ok\",\"data\":1}\n"},
+    };
+    for (const auto& row : rows) {
+        SCOPED_TRACE(row.line);
+        FakeWorld world;
+        world.http.replies[row.path] = {200, row.body};
+        const auto got = world.baton(words(row.line));
+        EXPECT_EQ(got.code, 0) << got.err;
+        EXPECT_EQ(got.out, row.out);
+        EXPECT_THAT(world.http.paths(), ElementsAre(row.path));
+    }
+}
+
+TEST(ModernCommands, JsonIsTheContentWithoutItsWrapping) {
+    FakeWorld world;
+    world.is_terminal = true;
+    world.http.replies["clusters-info"] = {200, "[" + cluster + "]"};
+    world.http.replies["discover/db1/5432"] = {200, ok(R"({"Key":1})", "x")};
+    world.http.replies["replication-analysis"] = {200, ok("[]")};
+    world.http.replies["problems"] = {200, "null"};
+    EXPECT_EQ(world.baton({"clusters", "--json"}).out, "[" + cluster + "]\n");
+    EXPECT_EQ(world.baton({"--json", "discover", "db1"}).out, "{\"Key\":1}\n");
+    EXPECT_EQ(world.baton({"problems", "--json"}).out, "{\"analysis\":[],\"instances\":null}\n");
+}
+
+TEST(ModernCommands, ExitCodesTellWhatWentWrong) {
+    struct Case {
+        const char* line;
+        int code;
+        const char* message;
+    };
+    const Case cases[] = {
+        {"instance db9:1", exit_refused, "baton: Cannot read instance: db9:1\n"},
+        {"instance", exit_usage, "baton: instance wants HOST:PORT\n"},
+        {"relocate db1", exit_usage, "baton: relocate wants UPSTREAM\n"},
+        {"clusters extra", exit_usage,
+         "baton: clusters does not know what to do with \"extra\"; usage: baton clusters \n"},
+        {"downtime db1", exit_usage, "baton: downtime wants --reason TEXT\n"},
+        {"ack shop", exit_usage, "baton: ack wants --comment TEXT: why it may be ticked off\n"},
+        {"topolgy", exit_usage,
+         "baton: unknown command \"topolgy\", did you mean topology?; `baton help` lists all\n"},
+        {"clusters --jsn", exit_usage, "baton: unknown option --jsn; did you mean --json?\n"},
+        {"clusters --api", exit_usage, "baton: option --api wants a value: URL\n"},
+        {"forget db1 --watch", exit_usage,
+         "baton: --watch is for commands that only look; forget does not\n"},
+        {"clusters --watch=soon", exit_usage, "baton: --watch wants seconds, not \"soon\"\n"},
+    };
+    for (const auto& one : cases) {
+        FakeWorld world;
+        world.http.replies["instance/db9/1"] = no("Cannot read instance: db9:1");
+        const auto got = world.baton(words(one.line));
+        EXPECT_EQ(got.code, one.code) << one.line;
+        EXPECT_EQ(got.err, one.message) << one.line;
+        EXPECT_EQ(got.out, "") << one.line;
+    }
+}
+
+TEST(ModernCommands, AnUnreachableManagerIsExitCodeThree) {
+    FakeWorld world;
+    world.http.unreachable = Error{ErrorKind::refused, "connection refused"};
+    const auto got = world.baton({"clusters", "--api", "http://m:3000"});
+    EXPECT_EQ(got.code, exit_unreachable);
+    EXPECT_EQ(got.err,
+              "baton: cannot reach the API at http://m:3000/api: connection refused; is the manager running? "
+              "Name its "
+              "address with --api or BATON_API\n");
+    EXPECT_LT(world.http.requests.size(), 8U);
+    EXPECT_EQ(world.baton({"events"}).code, exit_unreachable);
+}
+
+TEST(ModernCommands, AllTopologiesWithoutACluster) {
+    FakeWorld world;
+    world.http.replies["clusters-info"] = {200, "[" + cluster + "," + cluster + "]"};
+    world.http.replies["topology/db1:5432"] = {200, ok(R"("db1:5432 [0s,ok]")")};
+    EXPECT_EQ(world.baton({"topology"}).out, "shop\ndb1:5432 [0s,ok]\n\nshop\ndb1:5432 [0s,ok]\n");
+}
+
+TEST(ModernCommands, ProblemsShowTheEvidence) {
+    FakeWorld world;
+    world.http.replies["replication-analysis/shop"] = {
+        200,
+        ok(R"([{"AnalyzedInstanceKey":{"Hostname":"db1","Port":5432},"Analysis":"DeadMaster","StructureAnalysis":null,)"
+           R"("Description":"refused, 2 of 2 agree","ClusterDetails":{"ClusterName":"db1:5432"}}])")};
+    world.http.replies["problems/shop"] = {200, "[" + standby + "]"};
+    EXPECT_EQ(world.baton({"problems", "shop"}).out,
+              "PROBLEM          INSTANCE  CLUSTER   WHAT\n"
+              "DeadMaster       db1:5432  db1:5432  refused, 2 of 2 agree\n"
+              "replication_lag  db2:5432  db1:5432  prefer\n");
+    world.http.replies["replication-analysis"] = {200, ok("[]")};
+    world.http.replies["problems"] = {200, "null"};
+    EXPECT_EQ(world.baton({"problems"}).out, "no problems\n");
+}
+
+TEST(ModernCommands, TimelineOfTheLastRecoveryInMilliseconds) {
+    FakeWorld world;
+    world.http.replies["audit-recovery/cluster/shop"] = {200, "[" + recovery + "]"};
+    world.http.replies["v2/recoveries/" + uid + "/steps"] = {
+        200,
+        R"({"status":"ok","data":[{"Message":"db1:5432 refused","ElapsedMicroseconds":0},{"Message":"promoted db2:5432","ElapsedMicroseconds":120400}]})"};
+    EXPECT_EQ(world.baton({"timeline", "shop"}).out,
+              "DeadMaster on db1:5432, cluster db1:5432: successful, successor db2:5432\n"
+              "      0.0 ms  db1:5432 refused\n"
+              "    120.4 ms  promoted db2:5432\n");
+}
+
+TEST(ModernCommands, TimelineFromAnApiWithoutMilliseconds) {
+    FakeWorld world;
+    world.http.replies["audit-recovery/uid/" + uid] = {200, "[" + recovery + "]"};
+    world.http.replies["audit-recovery-steps/" + uid] = {
+        200,
+        R"([{"AuditAt":"2026-11-20T23:59:59.900Z","Message":"a"},{"AuditAt":"2026-11-21T00:00:01Z","Message":"b"}])"};
+    EXPECT_THAT(world.baton({"timeline", uid}).out, HasSubstr("      0.0 ms  a\n   1100.0 ms  b\n"));
+    world.http.replies["audit-recovery"] = {200, "[]"};
+    EXPECT_EQ(world.baton({"timeline"}).err, "baton: there was no recovery yet\n");
+}
+
+TEST(ModernCommands, PlanSaysWhoAndWhyNotTheOthers) {
+    FakeWorld world;
+    world.http.replies["v2/clusters/shop/plan"] = {
+        200,
+        R"({"status":"ok","data":{"chosen":"db2:5432","why":"most advanced","rejected":[{"instance":{"Hostname":"db3","Port":5432},)"
+        R"("reason":"must_not","detail":"set by an operator"}],"steps":[{"what":"promote db2:5432","irreversible":true}],)"
+        R"("lost":["db4:5432"],"remarks":["no quorum"]}})"};
+    EXPECT_EQ(world.baton({"plan", "shop"}).out,
+              "would promote db2:5432\n  most advanced\n\n"
+              "NOT PROMOTED  REASON    DETAIL\ndb3:5432      must_not  set by an operator\n\n"
+              "STEPS\n  promote db2:5432  (point of no return)\ncannot follow: db4:5432\nno quorum\n");
+    world.http.replies["v2/clusters/x/plan?candidate=db3:5432"] = {
+        404, R"({"status":"error","error":{"code":"NOT_FOUND","message":"no cluster x"}})"};
+    const auto got = world.baton({"plan", "x", "db3"});
+    EXPECT_EQ(got.code, exit_refused);
+    EXPECT_EQ(got.err, "baton: no cluster x\n");
+}
+
+TEST(ModernCommands, StatusOfManagerAndRecovery) {
+    FakeWorld world;
+    world.http.replies["status"] = {
+        200,
+        ok(R"({"Healthy":true,"Hostname":"m1","IsActiveNode":true,"ActiveNode":{"Hostname":"m1","AppVersion":"0.1.0"}})")};
+    world.http.replies["check-global-recoveries"] = {200, ok(R"("disabled")")};
+    world.http.replies["clusters-info"] = {200, "[" + cluster + "]"};
+    const auto got = world.baton({"status"});
+    EXPECT_EQ(got.code, 0);
+    EXPECT_EQ(got.out,
+              "manager    healthy on m1, version 0.1.0, leads\n"
+              "recovery   switched off: baton enable-recoveries\n"
+              "watching   3 instances in 1 clusters\n");
+    world.http.replies["status"] = no("store is not writable", R"({"Healthy":false,"Hostname":"m1"})");
+    EXPECT_EQ(world.baton({"status"}).code, exit_refused);
+}
+
+TEST(ModernCommands, EventsAreCutFromTheStream) {
+    FakeWorld world;
+    world.rounds = 1000;
+    world.http.stream_body =
+        ": hello\n\nid: 7\nevent: problem\ndata: "
+        "{\"Analysis\":\"DeadPrimary\",\"instance\":\"db1:5432\",\"cluster\":\"shop\"}\n\n"
+        "event: recovery-step\r\ndata: {\"message\":\"promoted\"}\r\n\r\n";
+    world.rounds = 40;
+    const auto got = world.baton({"events"});
+    EXPECT_EQ(got.code, 0);
+    EXPECT_THAT(got.out, HasSubstr("10:30:53.000  problem         DeadPrimary db1:5432 (shop)\n"));
+    EXPECT_THAT(got.out, HasSubstr("recovery-step   promoted\n"));
+    EXPECT_THAT(world.baton({"events", "--json"}).out, HasSubstr("{\"message\":\"promoted\"}\n"));
+}
+
+TEST(ModernCommands, WatchLooksAgain) {
+    FakeWorld world;
+    world.rounds = 3;
+    world.http.replies["clusters-info"] = {200, "[]"};
+    auto got = world.baton({"clusters", "--watch", "0.5"});
+    EXPECT_EQ(world.http.requests.size(), 3U);
+    EXPECT_THAT(world.sleeps, ElementsAre(milliseconds(500), milliseconds(500), milliseconds(500)));
+    EXPECT_THAT(got.out, HasSubstr("baton clusters  every 0.5 s  2026-11-20 10:30:53\n"));
+    EXPECT_THAT(got.out, Not(HasSubstr("\x1b")));
+    world.http.unreachable = Error{ErrorKind::refused, "refused"};
+    world.is_terminal = true;
+    got = world.baton({"clusters", "-w"});
+    EXPECT_THAT(got.out, AllOf(HasSubstr("\x1b[H\x1b[2J"), HasSubstr("cannot reach the API")));
+}
+
+TEST(Colour, IsForTerminalsThatWantIt) {
+    FakeWorld world;
+    world.http.replies["topology/shop"] = {
+        200, ok(R"("db1:5432   [0s,ok,15.8,rw]\n- db2:5432 [null,nonreplicating,15.8,ro,downtimed]")")};
+    const std::string plain = world.baton({"topology", "shop"}).out;
+    EXPECT_THAT(plain, Not(HasSubstr("\x1b")));
+    world.is_terminal = true;
+    std::string coloured = world.baton({"topology", "shop"}).out;
+    EXPECT_THAT(coloured, HasSubstr("\x1b[32mok\x1b[0m"));
+    EXPECT_THAT(coloured, HasSubstr("\x1b[31mnonreplicating\x1b[0m"));
+    for (const std::string_view code : {"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"})
+        for (auto at = coloured.find(code); at != std::string::npos; at = coloured.find(code))
+            coloured.erase(at, code.size());
+    EXPECT_EQ(coloured, plain);
+    world.environment["NO_COLOR"] = "1";
+    EXPECT_EQ(world.baton({"topology", "shop"}).out, plain);
+}
+
+TEST(Help, EveryCommandExplainsItself) {
+    FakeWorld world;
+    const auto overview_text = world.baton({"help"}).out;
+    EXPECT_EQ(world.baton({"--help"}).out, overview_text);
+    EXPECT_EQ(overview_text, overview(Personality::baton));
+    for (const std::string_view word :
+         {"serve", "config check", "doctor", "completion", "Exit codes", "BATON_API"})
+        EXPECT_THAT(overview_text, HasSubstr(std::string(word)));
+    for (const auto& command : modern_commands()) {
+        SCOPED_TRACE(command.name);
+        const auto got = world.baton({std::string(command.name), "--help"});
+        EXPECT_EQ(got.code, 0);
+        EXPECT_THAT(got.out, AllOf(HasSubstr("Usage: baton " + std::string(command.name)),
+                                   HasSubstr("Examples\n  baton "), HasSubstr("cannot be reached")));
+        EXPECT_EQ(world.baton({"help", std::string(command.name)}).out, got.out);
+        EXPECT_THAT(overview_text, HasSubstr("  " + std::string(command.name)));
+        EXPECT_TRUE(command.view != nullptr || command.special != nullptr);
+    }
+    EXPECT_THAT(world.baton({"help", "topolgy"}).err, HasSubstr("did you mean topology?"));
+}
+
+TEST(Help, ExamplesAreWellFormed) {
+    for (const auto& command : modern_commands())
+        for (const auto& example : split(command.examples, '\n')) {
+            FakeWorld world;
+            world.rounds = 2;
+            EXPECT_NE(world.baton(words(example)).code, exit_usage) << example;
+        }
+}
+
+TEST(Completion, HoldsEveryWord) {
+    for (const std::string_view shell : {"bash", "zsh"}) {
+        const auto script = completion(shell);
+        ASSERT_TRUE(script);
+        for (const auto word : all_words())
+            EXPECT_THAT(*script, HasSubstr(std::string(word)));
+        EXPECT_THAT(*script,
+                    AllOf(HasSubstr("relocate-replicas"), HasSubstr("--watch"), HasSubstr("must_not")));
+        EXPECT_THAT(*script, Not(HasSubstr("{{")));
+    }
+    EXPECT_FALSE(completion("fish"));
+}
+
+}  // namespace
+}  // namespace baton::cli
