@@ -137,13 +137,17 @@ struct AnalysisChange {
     InstanceKey instance;
     WallTime at{};
     std::string codes;  ///< "DeadPrimary," as the API lists it
+    int64_t id = 0;     ///< 0 = given by State::apply
 };
 
-// ---- Commands: the only way in which the record changes; applied in order. Under Raft these become log
-// entries. ----------
+// ---- Commands: the only way in which the record changes; applied in order. Under Raft they are log entries.
+// A record that comes without an id gets the next one. Ending or removing what is not there does nothing.
+
 struct PutInstance {
     KnownInstance instance;
 };
+/// Its analysis changes and blocked recovery go too; what an operator said of it (downtime, tags, rule)
+/// stays.
 struct ForgetInstance {
     InstanceKey key;
 };
@@ -215,6 +219,7 @@ struct AddAudit {
 struct AddAnalysisChange {
     AnalysisChange change;
 };
+/// Without instances: removes it.
 struct SetPool {
     std::string pool;
     std::vector<InstanceKey> instances;
@@ -235,6 +240,9 @@ using Command =
                  PutPromotionRule, RemovePromotionRule, SetGlobalRecoveries, AddAudit, AddAnalysisChange,
                  SetPool, PutHostnameUnresolve, PutKeyValue>;
 
+/// How much history is kept. What is over a limit is dropped oldest first, with these preferences: a running
+/// recovery never; a recovery that still blocks the next one, and an active detection, after those that do
+/// not; a step that tells of a deed after steps that are talk.
 struct Limits {
     size_t recoveries = 1000;
     size_t steps_per_recovery = 1000;
@@ -262,7 +270,8 @@ struct State {
     std::map<InstanceKey, std::string> hostname_unresolves;
     std::map<std::string, std::string> key_values;
 
-    int64_t next_id = 1;  ///< one counter for detections, recoveries, steps, maintenance, audit
+    /// One counter for detections, recoveries, steps, maintenance, audit and analysis changes.
+    int64_t next_id = 1;
 
     void apply(const Command& command, const Limits& limits);
     const Recovery* recovery_by_uid(const std::string& uid) const;
