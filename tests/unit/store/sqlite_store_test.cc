@@ -60,7 +60,7 @@ TEST_F(SqliteStore, EveryCommandSurvivesAReopen) {
         PutHostnameUnresolve{db1, "alias"},
         PutHostnameUnresolve{db2, "alias"},
         PutHostnameUnresolve{db2, ""},
-        PutKeyValue{"mysql/master/orders", "db1:5432"},
+        PutKeyValue{"proxy/writer/orders", "db1:5432"},
     };
     std::set<size_t> kinds;
     std::string before;
