@@ -71,6 +71,15 @@ struct Privilege {
     std::string remedy;  ///< SQL to run, or what to do
 };
 
+/// How WAL archiving fares on this server.
+struct Archiving {
+    std::string mode;                         ///< "off", "on", "always"
+    bool failing = false;                     ///< the last attempt failed
+    int64_t failed_count = 0;                 ///< since the statistics began
+    std::string last_failed_wal;              ///< name of the segment; "" = none failed yet
+    std::optional<seconds> last_failure_age;  ///< by the server's own clock
+};
+
 /// Facts that only the doctor asks for.
 struct Examination {
     std::vector<Privilege> privileges;
@@ -78,6 +87,7 @@ struct Examination {
     std::optional<milliseconds> clock_offset;  ///< server's wall clock minus ours, less half the round trip
     std::vector<std::string> prepared_transactions;
     std::string primary_conninfo_masked;  ///< for people; "" on a primary
+    std::optional<Archiving> archiving;
 };
 
 /// A session for deeds, beside the watching one: connects when first used, one call at a time.
@@ -116,6 +126,8 @@ class Engine {
     virtual Task<Result<std::vector<std::string>>> resolve(std::string host, MonoTime deadline) = 0;
     /// Addresses that are known without asking; empty if never resolved.
     virtual std::vector<std::string> known_addresses(const std::string& host) const = 0;
+    /// Names are looked up afresh when they are next needed; until that succeeds the old addresses stand in.
+    virtual void forget_addresses() {}
 };
 
 }  // namespace baton::engine
