@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
+#include <boost/asio/use_awaitable.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +15,8 @@
 /// The HTTP face: one table of routes. Handlers run on an HTTP thread; what changes state is sent to the
 /// control thread.
 namespace baton::http {
+
+class EventHub;
 
 struct Request {
     std::string method;                         ///< "GET", "HEAD", …
@@ -29,16 +34,37 @@ struct Request {
     control::Caller caller() const;                          ///< user, else remote
 };
 
+/// The open end of an answer that is written bit by bit. Used on the thread of its handler.
+class BodyWriter {
+  public:
+    virtual ~BodyWriter() = default;
+    /// False: the client is gone, or did not take it in time.
+    virtual Task<bool> write(std::string_view piece) = 0;
+    virtual asio::any_io_executor executor() = 0;
+    /// Called once, when the client leaves or the server stops; may be at once.
+    virtual void when_closed(std::function<void()> callback) = 0;
+};
+
 struct Response {
     int status = 200;
     std::string content_type = "application/json; charset=UTF-8";
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
+    /// When set, the body is what this writes, until it returns; `body` is not looked at.
+    std::function<Task<void>(BodyWriter&)> stream;
+};
+
+/// What the server counts about itself, since it began.
+struct ServerFigures {
+    std::atomic<uint64_t> requests = 0, server_errors = 0, connections_refused = 0;
+    std::atomic<size_t> connections = 0;  ///< open now
 };
 
 /// What handlers work with.
 struct Context {
     control::Control& control;
+    std::shared_ptr<EventHub> events = nullptr;              ///< null without a server
+    std::shared_ptr<const ServerFigures> figures = nullptr;  ///< null without a server
 
     control::ViewPtr view() const { return control.view(); }
     /// Runs `work(control)` on the control thread and returns its result here. For reads of the record and

@@ -36,5 +36,8 @@ class Server {
 
 /// Authentication follows the configuration that is in force in control.view() at each request.
 std::unique_ptr<Server> make_server(control::Control& control, ServerOptions options);
+/// The same with a route table of one's own.
+std::unique_ptr<Server> make_server(control::Control& control, ServerOptions options,
+                                    std::vector<Route> routes);
 
 }  // namespace baton::http

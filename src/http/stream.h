@@ -1,0 +1,61 @@
+#pragma once
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace baton::http {
+
+/// What is known of who is at the other end.
+struct Peer {
+    std::string address;  ///< without port; "unix" for a Unix socket
+    bool tls = false;
+    bool verified = false;           ///< gave a client certificate, and it is good
+    std::vector<std::string> units;  ///< organisational units of that certificate
+};
+
+/// One connection, whatever it runs over: keeps TLS and socket types out of the rest of the room. Used on one
+/// thread. One read and one write may be under way at the same time; the limit of the later call holds for
+/// both. Errors: timeout, cancelled, broken.
+class Stream {
+  public:
+    virtual ~Stream() = default;
+    /// TLS only; others return at once.
+    virtual Task<Result<void>> handshake(Duration limit) = 0;
+    /// At least one byte. No limit: until something comes.
+    virtual Task<Result<size_t>> read(asio::mutable_buffer into, std::optional<Duration> limit) = 0;
+    /// All of it.
+    virtual Task<Result<void>> write(std::string_view bytes, Duration limit) = 0;
+    /// Ends what is under way with an error.
+    virtual void cancel() = 0;
+    /// Says goodbye, and waits for it no longer than `limit`.
+    virtual Task<void> close(Duration limit) = 0;
+    virtual const Peer& peer() const = 0;
+    virtual asio::any_io_executor executor() = 0;
+};
+
+std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket);
+std::unique_ptr<Stream> make_stream(asio::local::stream_protocol::socket socket);
+
+struct TlsOptions {
+    std::string certificate_file, key_file, ca_file;
+    bool ask_for_client_certificate = false;
+};
+
+/// The server's certificate and rules.
+class TlsContext {
+  public:
+    virtual ~TlsContext() = default;
+    virtual std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket) = 0;
+};
+/// Error io names the file that cannot be read or does not fit.
+Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsOptions& options);
+
+}  // namespace baton::http

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "http/stream.h"
+
+namespace baton::http {
+
+/// Asio 1.81 has no deadline for one operation: a timer that cancels the socket. Kept by shared_ptr, because
+/// a timer handler may be on its way while the connection goes.
+template <class Socket>
+struct Watched {
+    explicit Watched(Socket s) : socket(std::move(s)), timer(socket.get_executor()) {}
+
+    static void arm(const std::shared_ptr<Watched>& self, Duration limit) {
+        self->expired = false;
+        const auto turn = ++self->turn;
+        self->timer.expires_after(limit);
+        self->timer.async_wait([weak = std::weak_ptr(self), turn](const boost::system::error_code& error) {
+            const auto alive = weak.lock();
+            // The time may have come in the very moment in which the operation ended: then the turn has
+            // changed.
+            if (error || !alive || alive->turn != turn) return;
+            alive->expired = true;
+            alive->cancel();
+        });
+    }
+    void disarm() {
+        ++turn;
+        timer.cancel();
+    }
+    void cancel() {
+        boost::system::error_code ignored;
+        socket.cancel(ignored);
+    }
+    Error error(const boost::system::error_code& code) const {
+        if (expired) return {ErrorKind::timeout, "the other side was too slow", "", ""};
+        if (code == asio::error::operation_aborted) return {ErrorKind::cancelled, "cancelled", "", ""};
+        return {ErrorKind::broken, code.message(), "", ""};
+    }
+
+    Socket socket;
+    asio::steady_timer timer;
+    uint64_t turn = 0;
+    bool expired = false;
+};
+
+/// Reading and writing are the same for every layer on top of a socket.
+template <class Layer, class Socket>
+Task<Result<size_t>> read_some(Layer& layer, std::shared_ptr<Watched<Socket>> watched,
+                               asio::mutable_buffer into, std::optional<Duration> limit) {
+    boost::system::error_code code;
+    if (limit) Watched<Socket>::arm(watched, *limit);
+    const auto count = co_await layer.async_read_some(into, asio::redirect_error(asio::use_awaitable, code));
+    if (limit) watched->disarm();
+    if (code) co_return std::unexpected(watched->error(code));
+    co_return count;
+}
+
+template <class Layer, class Socket>
+Task<Result<void>> write_all(Layer& layer, std::shared_ptr<Watched<Socket>> watched, std::string_view bytes,
+                             Duration limit) {
+    boost::system::error_code code;
+    Watched<Socket>::arm(watched, limit);
+    co_await asio::async_write(layer, asio::buffer(bytes.data(), bytes.size()),
+                               asio::redirect_error(asio::use_awaitable, code));
+    watched->disarm();
+    if (code) co_return std::unexpected(watched->error(code));
+    co_return Result<void>{};
+}
+
+}  // namespace baton::http
