@@ -13,7 +13,9 @@ Testimony testimony(const Instance& standby, const Instance& primary) {
     if (primary.health.suspect_since && seen.asked_at < *primary.health.suspect_since)
         return Testimony::unheard;
     const bool elsewhere = standby.upstream && !primary.known_as(*standby.upstream);
-    if (!seen.receiving() || elsewhere) return Testimony::agrees;
+    const bool held = standby.testimony_held_until && seen.asked_at < *standby.testimony_held_until;
+    if (elsewhere) return Testimony::agrees;
+    if (!seen.receiving()) return held ? Testimony::undecided : Testimony::agrees;
     const auto age = seen.receiver->last_message_age;
     if (age && seen.answered_at - *age > primary.health.attempt_began) return Testimony::vetoes;
     return Testimony::undecided;

@@ -327,7 +327,26 @@ void reject_by_comparison(const Question& q, Eligible& eligible, Lsn reachable, 
     }
 }
 
-void reject_losers(const Eligible& eligible, const Instance& chosen, Choice& choice) {
+/// What decided between two of whom neither lacks WAL that the other has, or a better rule won.
+std::string deciding_preference(const Question& q, const Instance& chosen, const Instance& loser) {
+    const auto name = chosen.key.text();
+    if (chosen.promotion_rule != loser.promotion_rule) {
+        return fmt::format("its promotion rule is {}, that of {} is {}", to_string(loser.promotion_rule),
+                           name, to_string(chosen.promotion_rule));
+    }
+    const auto nearer = [&](std::string Instance::* where) {
+        return q.failed != nullptr && chosen.*where == q.failed->*where && loser.*where != q.failed->*where;
+    };
+    if (nearer(&Instance::data_center)) return name + " is in the data centre of the failed primary";
+    if (nearer(&Instance::region)) return name + " is in the region of the failed primary";
+    if (loser.seen->version_num > chosen.seen->version_num) {
+        return fmt::format("its version {} is newer than {} of {}", loser.seen->version, chosen.seen->version,
+                           name);
+    }
+    return name + " is as good and comes first by name";
+}
+
+void reject_losers(const Question& q, const Eligible& eligible, const Instance& chosen, Choice& choice) {
     for (const auto* i : eligible) {
         if (i == &chosen) continue;
         const auto missing = topology::bytes_ahead(chosen.seen->received, i->seen->received);
@@ -335,10 +354,7 @@ void reject_losers(const Eligible& eligible, const Instance& chosen, Choice& cho
             reject(choice, *i, Rejection::less_advanced,
                    fmt::format("it has {} less WAL than {}", bytes_text(missing), chosen.key.text()));
         } else {
-            reject(choice, *i, Rejection::lower_preference,
-                   fmt::format("{} comes first by rule ({} before {}), place, version or name",
-                               chosen.key.text(), to_string(chosen.promotion_rule),
-                               to_string(i->promotion_rule)));
+            reject(choice, *i, Rejection::lower_preference, deciding_preference(q, chosen, *i));
         }
     }
 }
@@ -456,7 +472,7 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
             final_position = donor->seen->received;
         }
         choice.bytes_behind = topology::bytes_ahead(q.last_known, final_position);
-        reject_losers(field.eligible, chosen, choice);
+        reject_losers(q, field.eligible, chosen, choice);
         const auto verdict = std::ranges::find(field.verdicts, &chosen, &Verdict::instance);
         choice.why = why_chosen(q, chosen, choice, *verdict) + quorum_doubt(q, members_left);
     }
