@@ -1,0 +1,25 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "control/control.h"
+
+/// What orchestrator checks before it changes who leads. Pure.
+namespace baton::http::v1 {
+
+/// The one primary of a cluster. Errors: "Cannot deduce cluster master for X", with the count when there are
+/// several.
+Result<const topology::Instance*> only_primary(const topology::Cluster& cluster, const std::string& hint);
+
+/// May `designated` be promoted by force? The error says whose replica it is.
+Result<void> check_direct_replica(const topology::Instance& primary, const topology::Instance& designated);
+
+/// Why a planned takeover does not happen: the first of orchestrator's conditions that is not met, else that
+/// this version has no agent on the hosts to stop the old primary and bring it back, with the way to do it by
+/// hand.
+Error graceful_takeover_refusal(const control::View& view, const topology::Cluster& cluster,
+                                const std::string& hint,
+                                const std::optional<topology::InstanceKey>& designated, bool choose);
+
+}  // namespace baton::http::v1
