@@ -178,15 +178,18 @@ Result<Answer> Api::get(std::string_view path, Deed deed) {
     return std::unexpected(last);
 }
 
-Result<void> Api::stream(std::string_view path, milliseconds quiet,
+Result<void> Api::stream(std::string_view path, milliseconds quiet, const std::string& last_event_id,
                          std::function<bool(std::string_view)> on_data) {
     const auto address = base();
     if (!address) return std::unexpected(no_access(address.error()));
-    return io_.http->stream(request(*address + "/" + std::string(path), quiet), std::move(on_data));
+    auto stream_request = request(*address + "/" + std::string(path), quiet);
+    if (!last_event_id.empty()) stream_request.headers.push_back("Last-Event-ID: " + last_event_id);
+    return io_.http->stream(stream_request, std::move(on_data));
 }
 
 std::string Api::shown_addresses() const {
     std::vector<std::string> shown;
+    shown.reserve(addresses_.size());
     for (const auto& address : addresses_)
         shown.push_back(shown_address(address));
     return join(shown, " ");

@@ -37,8 +37,8 @@ class Api {
     /// Error is: unreachable (nobody there), timeout or broken (no answer to something that may have been
     /// done), authentication, not_found (no such route).
     Result<Answer> get(std::string_view path, Deed deed);
-    /// Follows an endless answer; see Http::stream.
-    Result<void> stream(std::string_view path, milliseconds quiet,
+    /// Follows an endless answer, after the event of that id when it is not empty; see Http::stream.
+    Result<void> stream(std::string_view path, milliseconds quiet, const std::string& last_event_id,
                         std::function<bool(std::string_view)> on_data);
 
   private:

@@ -35,7 +35,7 @@ struct ClassicCommand {
     std::string_view doc;
     Special special = nullptr;  ///< instead of asking `route` once
     /// Why there is no such thing over the API; a command with this only says so.
-    std::string_view unavailable = {};
+    std::string_view unavailable;
 };
 
 std::span<const ClassicCommand> classic_commands();

@@ -118,7 +118,7 @@ int find(const Call& call) {
     const auto route = own_route(call);
     if (!route) return exit_refused;
     try {
-        const std::regex checked(call.options.pattern);
+        static_cast<void>(std::regex(call.options.pattern));
     } catch (const std::regex_error& error) {
         return complain(
             call.personality, call.io,
@@ -191,7 +191,7 @@ int raft_leader(const Call& call) {
 
 int raft_leader_hostname(const Call& call) {
     if (!leads(call)) return exit_refused;
-    const auto answer = ask(call, "status", Deed::read);
+    const auto answer = ask(call, "health", Deed::read);
     return answer ? say(call, text_of(answer->content(), "Hostname") + "\n") : exit_refused;
 }
 

@@ -39,12 +39,13 @@ Result<void> place_words(const ModernCommand& command, Options& options) {
             if (optional) break;
             return fail(ErrorKind::invalid_argument, fmt::format("{} wants {}", command.name, word));
         }
-        options.*field_of(word) = options.words[at++];
+        if (const auto field = field_of(word); field != nullptr) options.*field = options.words[at];
+        ++at;
     }
     if (at >= options.words.size()) return {};
     return fail(ErrorKind::invalid_argument,
-                fmt::format("{} does not know what to do with \"{}\"; usage: baton {} {}", command.name,
-                            options.words[at], command.name, command.words));
+                fmt::format("{} does not know what to do with \"{}\"; usage: baton {}", command.name,
+                            options.words[at], trim(fmt::format("{} {}", command.name, command.words))));
 }
 
 Error in_modern_words(const ModernCommand& command, const Error& missing) {

@@ -31,13 +31,18 @@ bool is_uid(std::string_view text) {
     return parse_uint(text.substr(0, colon)).has_value() && colon >= 16 && text.size() - colon > 16;
 }
 
-/// The recovery that is meant: by UID, the last of a cluster, or the last of all.
+/// One request each; null where the API says no.
+json::value content_of(const ModernCall& call, std::string_view path, int& code) {
+    const auto answer = ask_modern(call, path, Deed::read, code);
+    return answer ? answer->content() : json::value();
+}
+
+/// The last recovery of a cluster, or of all.
 std::optional<json::value> find_recovery(const ModernCall& call, int& code) {
     const auto& which = call.options.uid;
-    std::string route = "audit-recovery";
-    if (is_uid(which)) route += "/uid/" + percent_encode(which);
-    if (!which.empty() && !is_uid(which)) route += "/cluster/" + percent_encode(which);
-    const auto answer = ask_modern(call, route, Deed::read, code);
+    const auto answer =
+        ask_modern(call, which.empty() ? "audit-recovery" : "audit-recovery/cluster/" + percent_encode(which),
+                   Deed::read, code);
     if (!answer) return std::nullopt;
     const auto found = elements(answer->content());
     if (!found.empty()) return found.front();
@@ -46,13 +51,32 @@ std::optional<json::value> find_recovery(const ModernCall& call, int& code) {
     return std::nullopt;
 }
 
-/// Milliseconds come with v2; an API without it has the steps by the second.
-std::optional<json::value> find_steps(const ModernCall& call, const std::string& uid, int& code) {
-    const auto precise = call.api.get("v2/recoveries/" + percent_encode(uid) + "/steps", Deed::read);
-    if (precise && !precise->failed()) return precise->content();
-    const auto answer = ask_modern(call, "audit-recovery-steps/" + percent_encode(uid), Deed::read, code);
-    if (!answer) return std::nullopt;
-    return answer->content();
+/// Both kinds of problem that an API knows of, when it has no /v2/problems: codes, and instances that lag or
+/// fail.
+int problems_of_v1(const ModernCall& call) {
+    int code = exit_ok;
+    const auto analysis = content_of(call, *fill_route("replication-analysis[/{hint}]", call.options), code);
+    const auto instances = code == exit_ok
+                               ? content_of(call, *fill_route("problems[/{hint}]", call.options), code)
+                               : json::value();
+    if (code != exit_ok) return code;
+    if (call.options.json)
+        return say(call,
+                   json::serialize(json::object{{"analysis", analysis}, {"instances", instances}}) + "\n");
+    return say(call, view::problems(analysis, instances, call.paint));
+}
+
+/// An API without v2 has the steps by the second.
+int timeline_of_v1(const ModernCall& call, const std::string& uid) {
+    int code = exit_ok;
+    const auto recovery = content_of(call, "audit-recovery/uid/" + percent_encode(uid), code);
+    if (code == exit_ok && elements(recovery).empty())
+        return refuse(call.io, "no recovery is known of " + uid, exit_refused);
+    const auto steps = code == exit_ok ? content_of(call, "audit-recovery-steps/" + percent_encode(uid), code)
+                                       : json::value();
+    if (code != exit_ok) return code;
+    if (call.options.json) return say(call, json::serialize(steps) + "\n");
+    return say(call, view::timeline(elements(recovery).front(), steps, call.paint));
 }
 
 /// Cuts a stream of server-sent events into events.
@@ -71,6 +95,14 @@ class EventReader {
         return buffer_.size() <= event_bytes_max && data_.size() <= event_bytes_max && !call_.io.stopped();
     }
 
+    /// What was cut off belongs to a connection that is gone; the next one begins after the last whole event.
+    const std::string& begin_again() {
+        buffer_.clear();
+        data_.clear();
+        type_.clear();
+        return last_id_;
+    }
+
   private:
     void take_line(std::string_view line) {
         if (line.empty()) return finish();
@@ -81,6 +113,7 @@ class EventReader {
         if (value.starts_with(' ')) value.remove_prefix(1);
         if (name == "event") type_ = value;
         if (name == "data") data_ += value;
+        if (name == "id") last_id_ = value;
     }
 
     void finish() {
@@ -90,6 +123,7 @@ class EventReader {
     }
 
     void print() {
+        if (type_ == "hello") return;
         if (call_.options.json) return call_.io.out(data_ + "\n");
         boost::system::error_code error;
         const auto data = json::parse(data_, error);
@@ -101,13 +135,8 @@ class EventReader {
     std::string buffer_;
     std::string type_;
     std::string data_;
+    std::string last_id_;
 };
-
-/// One request each; null where the API says no.
-json::value content_of(const ModernCall& call, std::string_view path, int& code) {
-    const auto answer = ask_modern(call, path, Deed::read, code);
-    return answer ? answer->content() : json::value();
-}
 
 }  // namespace
 
@@ -137,30 +166,36 @@ int instances(const ModernCall& call) {
 }
 
 int problems(const ModernCall& call) {
+    const std::string_view route = call.options.alias.empty() ? "v2/problems" : "v2/clusters/{hint}/problems";
+    const auto answer = call.api.get(*fill_route(route, call.options), Deed::read);
+    if (!answer && answer.error().kind == ErrorKind::not_found) return problems_of_v1(call);
+    if (!answer) return refuse(call.io, answer.error().message, code_of(answer.error()));
+    if (answer->failed()) return refuse(call.io, answer->message(), exit_refused);
+    if (call.options.json) return show(call, *answer, view::raw);
     int code = exit_ok;
-    const auto analysis_path = fill_route("replication-analysis[/{hint}]", call.options);
-    const auto analysis = content_of(call, *analysis_path, code);
-    if (code != exit_ok) return code;
     const auto instances = content_of(call, *fill_route("problems[/{hint}]", call.options), code);
     if (code != exit_ok) return code;
-    if (call.options.json)
-        return say(call,
-                   json::serialize(json::object{{"analysis", analysis}, {"instances", instances}}) + "\n");
-    return say(call, view::problems(analysis, instances, call.paint));
+    return say(call, view::problems(answer->content(), instances, call.paint));
 }
 
 int timeline(const ModernCall& call) {
     int code = exit_ok;
-    const auto recovery = find_recovery(call, code);
-    if (!recovery) return code;
-    const auto steps = find_steps(call, text_of(*recovery, "UID"), code);
-    if (!steps) return code;
-    if (call.options.json) return say(call, json::serialize(*steps) + "\n");
-    return say(call, view::timeline(*recovery, *steps, call.paint));
+    std::string uid = call.options.uid;
+    if (!is_uid(uid)) {
+        const auto recovery = find_recovery(call, code);
+        if (!recovery) return code;
+        uid = text_of(*recovery, "UID");
+    }
+    const auto answer = call.api.get("v2/recoveries/" + percent_encode(uid), Deed::read);
+    if (!answer && answer.error().kind == ErrorKind::not_found) return timeline_of_v1(call, uid);
+    if (!answer) return refuse(call.io, answer.error().message, code_of(answer.error()));
+    if (answer->failed()) return refuse(call.io, answer->message(), exit_refused);
+    if (call.options.json) return show(call, *answer, view::raw);
+    return say(call, view::timeline(answer->content(), member(answer->content(), "Steps"), call.paint));
 }
 
 int status(const ModernCall& call) {
-    auto health = call.api.get("status", Deed::read);
+    auto health = call.api.get("health", Deed::read);
     if (!health) return refuse(call.io, health.error().message, code_of(health.error()));
     // A sick manager says so with a no, and its state in the details all the same.
     const int verdict = health->failed() ? exit_refused : exit_ok;
@@ -176,13 +211,17 @@ int status(const ModernCall& call) {
 
 int events(const ModernCall& call) {
     EventReader reader(call);
+    bool following = false;
     while (!call.io.stopped()) {
-        const auto ended = call.api.stream("v2/events", events_quiet_max,
-                                           [&](std::string_view data) { return reader.take(data); });
-        // A stream that was cut or fell silent is taken up again; one that cannot begin is an error.
-        const bool again =
-            ended || ended.error().kind == ErrorKind::timeout || ended.error().kind == ErrorKind::broken;
-        if (!again) return refuse(call.io, ended.error().message, code_of(ended.error()));
+        const auto ended =
+            call.api.stream("v2/events", events_quiet_max, reader.begin_again(), [&](std::string_view data) {
+                following = true;
+                return reader.take(data);
+            });
+        // A stream that was cut is taken up again, a restarted manager included; one that cannot begin is an
+        // error.
+        if (!ended && !following) return refuse(call.io, ended.error().message, code_of(ended.error()));
+        if (!ended) refuse(call.io, ended.error().message + "; trying again", exit_unreachable);
         if (!call.io.stopped()) call.io.sleep(milliseconds(1000));
     }
     return exit_ok;

@@ -9,7 +9,7 @@ namespace {
 using enum Deed;
 
 constexpr ModernCommand table[] = {
-    {"status", "", "", "status", read, nullptr, "the manager's health, and whether recovery is automatic",
+    {"status", "", "", "health", read, nullptr, "the manager's health, and whether recovery is automatic",
      "status", "", special::status},
     {"clusters", "", "", "clusters-info", read, view::clusters, "all clusters", "clusters\nclusters --json"},
     {"topology", "tree", "[CLUSTER]", "topology/{hint}", read, view::tree, "one cluster or all, as trees",
@@ -21,13 +21,13 @@ constexpr ModernCommand table[] = {
     {"primaries", "", "", "masters", read, view::instances, "the primary of each cluster", "primaries"},
     {"search", "", "TEXT", "search?s={text}", read, view::instances,
      "instances by a part of a name or version", "search db1"},
-    {"problems", "", "[CLUSTER]", "problems[/{hint}]", read, nullptr, "what is wrong now, with the evidence",
+    {"problems", "", "[CLUSTER]", "v2/problems", read, nullptr, "what is wrong now, with the evidence",
      "problems\nproblems shop --watch", "", special::problems},
     {"plan", "", "CLUSTER [CANDIDATE]", "v2/clusters/{hint}/plan[?candidate={candidate}]", read, view::plan,
      "who would be promoted now, and why not the others", "plan shop\nplan shop db3:5432"},
     {"recoveries", "", "[CLUSTER]", "audit-recovery[/cluster/{hint}]", read, view::recoveries,
      "the last recoveries", "recoveries\nrecoveries shop"},
-    {"timeline", "", "[UID|CLUSTER]", "audit-recovery-steps/{uid}", read, nullptr,
+    {"timeline", "", "[UID|CLUSTER]", "v2/recoveries/{uid}", read, nullptr,
      "a recovery step by step, in milliseconds (default: the last)", "timeline\ntimeline shop", "",
      special::timeline},
     {"blocked", "", "[CLUSTER]", "blocked-recoveries[/cluster/{hint}]", read, view::blocked,

@@ -45,6 +45,7 @@ std::string note(const json::value& v) {
 
 std::vector<std::string> codes_of(const json::value& entry) {
     std::vector<std::string> codes;
+    if (const auto code = text_of(entry, "Code"); !code.empty()) codes.push_back(code);
     if (const auto code = text_of(entry, "Analysis"); !code.empty() && code != "NoProblem")
         codes.push_back(code);
     for (const auto& structure : elements(member(entry, "StructureAnalysis")))
@@ -79,12 +80,12 @@ std::optional<int64_t> day_ms(std::string_view time) {
 /// Since the suspicion that led to the recovery, when the API says so; else since the first step, from the
 /// wall clock.
 std::optional<double> step_ms(const json::value& step, std::optional<int64_t> first) {
-    if (const auto& us = member_of(step, {"ElapsedMicroseconds", "ElapsedUs", "elapsed_us"}); !us.is_null())
-        return static_cast<double>(number_of(us)) / 1000;
-    const auto& ms = member_of(step, {"ElapsedMilliseconds", "ElapsedMs", "elapsed_ms"});
+    const auto& ms = member(step, "ElapsedMilliseconds");
     if (const auto* real = ms.if_double()) return *real;
     if (!ms.is_null()) return static_cast<double>(number_of(ms));
-    const auto at = day_ms(text_of(step, "AuditAt"));
+    const std::string time = text_of(step, "AuditAt");
+    if (time.find('.') == std::string::npos) return std::nullopt;
+    const auto at = day_ms(time);
     if (!at || !first) return std::nullopt;
     const int64_t since = *at - *first;
     return static_cast<double>(since < 0 ? since + 24L * 3600 * 1000 : since);
@@ -98,6 +99,11 @@ std::string plan_step_line(const json::value& step) {
     const auto& irreversible = member_of(step, {"irreversible", "Irreversible"});
     return "  " + text + (irreversible.is_bool() && irreversible.as_bool() ? "  (point of no return)" : "") +
            "\n";
+}
+
+Tone severity_tone(std::string_view severity) {
+    if (severity == "info") return Tone::plain;
+    return severity == "warning" ? Tone::warn : Tone::bad;
 }
 
 Tone event_tone(std::string_view type) {
@@ -298,17 +304,24 @@ std::string raw(const Answer& answer, const ModernCall&) {
 
 std::string problems(const json::value& analysis, const json::value& instances, const Paint& paint) {
     Table table({"PROBLEM", "INSTANCE", "CLUSTER", "WHAT"});
+    std::set<std::string> told;
     for (const auto& entry : elements(analysis)) {
         const auto codes = codes_of(entry);
         if (codes.empty()) continue;
         const bool quiet = is_true(entry, "IsDowntimed");
-        table.add({{join(codes, ", "), quiet ? Tone::faint : Tone::bad},
-                   key_text(member(entry, "AnalyzedInstanceKey")),
-                   text_of(member(entry, "ClusterDetails"), "ClusterName"),
+        const std::string key = key_text(member_of(entry, {"Instance", "AnalyzedInstanceKey"}));
+        const auto& v1_cluster = member(entry, "ClusterDetails");
+        const auto& cluster = v1_cluster.is_object() ? v1_cluster : entry;
+        const std::string alias = text_of(cluster, "ClusterAlias");
+        table.add({{join(codes, ", "), quiet ? Tone::faint : severity_tone(text_of(entry, "Severity"))},
+                   key,
+                   alias.empty() ? text_of(cluster, "ClusterName") : alias,
                    (quiet ? "(downtimed) " : "") + text_of(entry, "Description")});
+        told.insert(key);
     }
     for (const auto& v : elements(instances))
-        table.add({{state_cell(v).text, Tone::warn}, key_text(v), text_of(v, "ClusterName"), note(v)});
+        if (!told.contains(key_text(v)))
+            table.add({{state_cell(v).text, Tone::warn}, key_text(v), text_of(v, "ClusterName"), note(v)});
     return table.empty() ? paint(Tone::good, "no problems") + "\n" : table.text(paint);
 }
 
@@ -327,7 +340,7 @@ std::string timeline(const json::value& recovery, const json::value& steps, cons
     for (const auto& step : elements(steps)) {
         if (!first) first = day_ms(text_of(step, "AuditAt"));
         const auto ms = step_ms(step, first);
-        out += paint(Tone::faint, ms ? fmt::format("{:>9.1f} ms  ", *ms) : std::string(14, ' '));
+        out += paint(Tone::faint, ms ? fmt::format("{:>9.1f} ms  ", *ms) : text_of(step, "AuditAt") + "  ");
         out += text_of(step, "Message") + "\n";
     }
     return out;

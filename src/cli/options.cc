@@ -11,8 +11,7 @@ constexpr Flag common_api_flags[] = {
     {"U api", &O::api, nullptr, "URL",
      "address of the API; several are separated by blanks, the leader is found"},
     {"b auth", &O::auth, nullptr, "USER:PASSWORD",
-     "basic authentication (other users of this host see it: ORCHESTRATOR_AUTH_USER and …_PASSWORD are "
-     "better)"},
+     "basic authentication; others see it in the process list, those of the environment not"},
     {"e headers-auth", &O::auth_header, nullptr, "HEADER", "an HTTP header to send, such as 'X-User: ops'"},
     {"cacert", &O::ca_file, nullptr, "FILE", "trust this authority (BATON_TLS_CA)"},
     {"cert", &O::certificate_file, nullptr, "FILE", "client certificate (BATON_TLS_CERT)"},

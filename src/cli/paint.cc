@@ -85,6 +85,7 @@ std::string Paint::operator()(Tone tone, std::string_view text) const {
 
 std::string Table::text(const Paint& paint) const {
     std::vector<size_t> widths;
+    widths.reserve(titles_.size());
     for (const auto& title : titles_)
         widths.push_back(width(title));
     for (const auto& row : rows_)
@@ -100,6 +101,7 @@ std::string Table::text(const Paint& paint) const {
         return out + "\n";
     };
     std::vector<Cell> heads;
+    heads.reserve(titles_.size());
     for (const auto& title : titles_)
         heads.emplace_back(title, Tone::faint);
     std::string out = line(heads);

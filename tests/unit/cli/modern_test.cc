@@ -112,11 +112,10 @@ TEST(ModernCommands, JsonIsTheContentWithoutItsWrapping) {
     world.is_terminal = true;
     world.http.replies["clusters-info"] = {200, "[" + cluster + "]"};
     world.http.replies["discover/db1/5432"] = {200, ok(R"({"Key":1})", "x")};
-    world.http.replies["replication-analysis"] = {200, ok("[]")};
-    world.http.replies["problems"] = {200, "null"};
+    world.http.replies["v2/problems"] = {200, R"({"status":"ok","data":[]})"};
     EXPECT_EQ(world.baton({"clusters", "--json"}).out, "[" + cluster + "]\n");
     EXPECT_EQ(world.baton({"--json", "discover", "db1"}).out, "{\"Key\":1}\n");
-    EXPECT_EQ(world.baton({"problems", "--json"}).out, "{\"analysis\":[],\"instances\":null}\n");
+    EXPECT_EQ(world.baton({"problems", "--json"}).out, "[]\n");
 }
 
 TEST(ModernCommands, ExitCodesTellWhatWentWrong) {
@@ -130,7 +129,7 @@ TEST(ModernCommands, ExitCodesTellWhatWentWrong) {
         {"instance", exit_usage, "baton: instance wants HOST:PORT\n"},
         {"relocate db1", exit_usage, "baton: relocate wants UPSTREAM\n"},
         {"clusters extra", exit_usage,
-         "baton: clusters does not know what to do with \"extra\"; usage: baton clusters \n"},
+         "baton: clusters does not know what to do with \"extra\"; usage: baton clusters\n"},
         {"downtime db1", exit_usage, "baton: downtime wants --reason TEXT\n"},
         {"ack shop", exit_usage, "baton: ack wants --comment TEXT: why it may be ticked off\n"},
         {"topolgy", exit_usage,
@@ -173,30 +172,45 @@ TEST(ModernCommands, AllTopologiesWithoutACluster) {
 
 TEST(ModernCommands, ProblemsShowTheEvidence) {
     FakeWorld world;
-    world.http.replies["replication-analysis/shop"] = {
+    world.http.replies["v2/clusters/shop/problems"] = {
         200,
-        ok(R"([{"AnalyzedInstanceKey":{"Hostname":"db1","Port":5432},"Analysis":"DeadMaster","StructureAnalysis":null,)"
-           R"("Description":"refused, 2 of 2 agree","ClusterDetails":{"ClusterName":"db1:5432"}}])")};
-    world.http.replies["problems/shop"] = {200, "[" + standby + "]"};
+        R"({"status":"ok","data":[{"Code":"DeadPrimary","Severity":"critical","Instance":{"Hostname":"db1","Port":5432},)"
+        R"("Description":"refused, 2 of 2 agree","ClusterName":"db1:5432","ClusterAlias":"shop"}]})"};
+    world.http.replies["problems/shop"] = {200, "[" + standby + "," + primary + "]"};
     EXPECT_EQ(world.baton({"problems", "shop"}).out,
               "PROBLEM          INSTANCE  CLUSTER   WHAT\n"
-              "DeadMaster       db1:5432  db1:5432  refused, 2 of 2 agree\n"
+              "DeadPrimary      db1:5432  shop      refused, 2 of 2 agree\n"
               "replication_lag  db2:5432  db1:5432  prefer\n");
-    world.http.replies["replication-analysis"] = {200, ok("[]")};
+    world.http.replies["v2/problems"] = {200, R"({"status":"ok","data":[]})"};
     world.http.replies["problems"] = {200, "null"};
     EXPECT_EQ(world.baton({"problems"}).out, "no problems\n");
+}
+
+TEST(ModernCommands, ProblemsFromAnApiWithoutV2) {
+    FakeWorld world;
+    world.http.replies["replication-analysis"] = {
+        200,
+        ok(R"([{"AnalyzedInstanceKey":{"Hostname":"db1","Port":5432},"Analysis":"DeadMaster","StructureAnalysis":["X"],)"
+           R"("Description":"all agree","ClusterDetails":{"ClusterName":"db1:5432"}}])")};
+    world.http.replies["problems"] = {200, "null"};
+    EXPECT_EQ(world.baton({"problems"}).out,
+              "PROBLEM        INSTANCE  CLUSTER   WHAT\nDeadMaster, X  db1:5432  db1:5432  all agree\n");
 }
 
 TEST(ModernCommands, TimelineOfTheLastRecoveryInMilliseconds) {
     FakeWorld world;
     world.http.replies["audit-recovery/cluster/shop"] = {200, "[" + recovery + "]"};
-    world.http.replies["v2/recoveries/" + uid + "/steps"] = {
-        200,
-        R"({"status":"ok","data":[{"Message":"db1:5432 refused","ElapsedMicroseconds":0},{"Message":"promoted db2:5432","ElapsedMicroseconds":120400}]})"};
-    EXPECT_EQ(world.baton({"timeline", "shop"}).out,
-              "DeadMaster on db1:5432, cluster db1:5432: successful, successor db2:5432\n"
-              "      0.0 ms  db1:5432 refused\n"
-              "    120.4 ms  promoted db2:5432\n");
+    std::string detail = recovery;
+    detail.pop_back();
+    detail += R"(,"Steps":[{"Message":"db1:5432 refused","ElapsedMilliseconds":0},)"
+              R"({"Message":"promoted db2:5432","ElapsedMilliseconds":120.4}]})";
+    world.http.replies["v2/recoveries/" + uid] = {200, R"({"status":"ok","data":)" + detail + "}"};
+    const auto want =
+        "DeadMaster on db1:5432, cluster db1:5432: successful, successor db2:5432\n"
+        "      0.0 ms  db1:5432 refused\n"
+        "    120.4 ms  promoted db2:5432\n";
+    EXPECT_EQ(world.baton({"timeline", "shop"}).out, want);
+    EXPECT_EQ(world.baton({"timeline", uid}).out, want);
 }
 
 TEST(ModernCommands, TimelineFromAnApiWithoutMilliseconds) {
@@ -204,8 +218,9 @@ TEST(ModernCommands, TimelineFromAnApiWithoutMilliseconds) {
     world.http.replies["audit-recovery/uid/" + uid] = {200, "[" + recovery + "]"};
     world.http.replies["audit-recovery-steps/" + uid] = {
         200,
-        R"([{"AuditAt":"2026-11-20T23:59:59.900Z","Message":"a"},{"AuditAt":"2026-11-21T00:00:01Z","Message":"b"}])"};
-    EXPECT_THAT(world.baton({"timeline", uid}).out, HasSubstr("      0.0 ms  a\n   1100.0 ms  b\n"));
+        R"([{"AuditAt":"2026-11-20T23:59:59.900Z","Message":"a"},{"AuditAt":"2026-11-21T00:00:01.000Z","Message":"b"},{"AuditAt":"2026-11-21T00:00:02Z","Message":"c"}])"};
+    EXPECT_THAT(world.baton({"timeline", uid}).out,
+                HasSubstr("      0.0 ms  a\n   1100.0 ms  b\n2026-11-21T00:00:02Z  c\n"));
     world.http.replies["audit-recovery"] = {200, "[]"};
     EXPECT_EQ(world.baton({"timeline"}).err, "baton: there was no recovery yet\n");
 }
@@ -230,7 +245,7 @@ TEST(ModernCommands, PlanSaysWhoAndWhyNotTheOthers) {
 
 TEST(ModernCommands, StatusOfManagerAndRecovery) {
     FakeWorld world;
-    world.http.replies["status"] = {
+    world.http.replies["health"] = {
         200,
         ok(R"({"Healthy":true,"Hostname":"m1","IsActiveNode":true,"ActiveNode":{"Hostname":"m1","AppVersion":"0.1.0"}})")};
     world.http.replies["check-global-recoveries"] = {200, ok(R"("disabled")")};
@@ -241,23 +256,25 @@ TEST(ModernCommands, StatusOfManagerAndRecovery) {
               "manager    healthy on m1, version 0.1.0, leads\n"
               "recovery   switched off: baton enable-recoveries\n"
               "watching   3 instances in 1 clusters\n");
-    world.http.replies["status"] = no("store is not writable", R"({"Healthy":false,"Hostname":"m1"})");
+    world.http.replies["health"] = no("store is not writable", R"({"Healthy":false,"Hostname":"m1"})");
     EXPECT_EQ(world.baton({"status"}).code, exit_refused);
 }
 
-TEST(ModernCommands, EventsAreCutFromTheStream) {
+TEST(ModernCommands, EventsAreCutFromTheStreamAndTakenUpAgain) {
     FakeWorld world;
-    world.rounds = 1000;
     world.http.stream_body =
-        ": hello\n\nid: 7\nevent: problem\ndata: "
-        "{\"Analysis\":\"DeadPrimary\",\"instance\":\"db1:5432\",\"cluster\":\"shop\"}\n\n"
-        "event: recovery-step\r\ndata: {\"message\":\"promoted\"}\r\n\r\n";
-    world.rounds = 40;
+        "retry: 1000\nevent: hello\ndata: {}\n\n: alive\n\nid: 7\nevent: problem\n"
+        "data: {\"Code\":\"DeadPrimary\",\"Instance\":\"db1:5432\",\"ClusterName\":\"shop\"}\n\n"
+        "id: 8\nevent: recovery-step\r\ndata: {\"Message\":\"promoted\"}\r\n\r\ndata: cut";
+    world.rounds = 40;  // one whole stream, and a part of the next
     const auto got = world.baton({"events"});
     EXPECT_EQ(got.code, 0);
-    EXPECT_THAT(got.out, HasSubstr("10:30:53.000  problem         DeadPrimary db1:5432 (shop)\n"));
-    EXPECT_THAT(got.out, HasSubstr("recovery-step   promoted\n"));
-    EXPECT_THAT(world.baton({"events", "--json"}).out, HasSubstr("{\"message\":\"promoted\"}\n"));
+    EXPECT_TRUE(
+        got.out.starts_with("10:30:53.000  problem         DeadPrimary db1:5432 (shop)\n"
+                            "10:30:53.000  recovery-step   promoted\n"))
+        << got.out;
+    EXPECT_THAT(world.http.requests.at(1).headers, ElementsAre("Last-Event-ID: 8"));
+    EXPECT_TRUE(world.baton({"events", "--json"}).out.starts_with("{\"Code\""));
 }
 
 TEST(ModernCommands, WatchLooksAgain) {
