@@ -117,4 +117,9 @@ void Resolver::suspect(const std::string& host) {
     at->second.ask_again = std::min(at->second.ask_again, state_->clock.now());
 }
 
+void Resolver::forget() {
+    for (auto& [host, entry] : state_->entries)
+        entry.ask_again = state_->clock.now();
+}
+
 }  // namespace baton::engine

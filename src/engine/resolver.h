@@ -30,6 +30,9 @@ class Resolver {
     /// Nobody answered at the known addresses: the next resolve() looks the name up again in the background.
     void suspect(const std::string& host);
 
+    /// Every name is looked up again when it is next needed; until that succeeds the old addresses stand in.
+    void forget();
+
   private:
     struct State;
     std::shared_ptr<State> state_;

@@ -116,7 +116,9 @@ std::string join_pairs(const Fields& fields) {
     return out;
 }
 
-bool is_hex(char c) { return std::string_view("0123456789abcdefABCDEF").contains(c); }
+bool is_hex(char c) {
+    return std::string_view("0123456789abcdefABCDEF").contains(c);
+}
 
 std::optional<std::string> percent_decoded(std::string_view text) {
     std::string out;
@@ -127,8 +129,7 @@ std::optional<std::string> percent_decoded(std::string_view text) {
         }
         unsigned value = 0;
         const auto* from = text.data() + i + 1;
-        if (i + 2 >= text.size() || !is_hex(from[0]) || !is_hex(from[1]))
-            return std::nullopt;
+        if (i + 2 >= text.size() || !is_hex(from[0]) || !is_hex(from[1])) return std::nullopt;
         std::from_chars(from, from + 2, value, 16);
         out += static_cast<char>(value);
         i += 2;

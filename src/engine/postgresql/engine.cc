@@ -25,12 +25,18 @@ class PostgresEngine final : public Engine {
     std::vector<std::string> known_addresses(const std::string& host) const override {
         return wiring_->resolver.known(host);
     }
+    void set_login(Login login) { wiring_->login = std::move(login); }
+    void forget_addresses() override { wiring_->resolver.forget(); }
 
   private:
     std::shared_ptr<Wiring> wiring_;
 };
 
 }  // namespace
+
+void set_login(Engine& engine, Login login) {
+    static_cast<PostgresEngine&>(engine).set_login(std::move(login));
+}
 
 std::unique_ptr<Engine> make_engine(Clock& clock, Login login) {
     return std::make_unique<PostgresEngine>(clock, std::move(login));

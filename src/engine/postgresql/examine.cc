@@ -76,6 +76,25 @@ Task<Result<void>> examine_state(HandPtr hand, Examination& out, MonoTime deadli
     co_return Result<void>{};
 }
 
+Task<Result<void>> examine_archiving(HandPtr hand, Examination& out, MonoTime deadline) {
+    const auto answer =
+        co_await ask(*hand,
+                     "SELECT current_setting('archive_mode'), failed_count, last_failed_wal,"
+                     " extract(epoch FROM clock_timestamp() - last_failed_time)::bigint,"
+                     " coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)"
+                     " FROM pg_stat_archiver",
+                     deadline);
+    if (!answer) co_return std::unexpected(answer.error());
+    auto& archiving = out.archiving.emplace();
+    archiving.mode = value_of(*answer, 0);
+    archiving.failed_count = parse_int(value_of(*answer, 1)).value_or(0);
+    archiving.last_failed_wal = value_of(*answer, 2);
+    if (const auto age = parse_int(value_of(*answer, 3)))
+        archiving.last_failure_age = seconds(std::max<int64_t>(*age, 0));
+    archiving.failing = archiving.mode != "off" && value_of(*answer, 4) == "t";
+    co_return Result<void>{};
+}
+
 /// On 13 and 14 a standby that finds its primary itself needs no privilege to be rewired.
 void excuse_rewire(HandPtr hand, Examination& out) {
     if (hand->session->server_version() >= 150000) return;
@@ -95,6 +114,8 @@ Task<Result<Examination>> examine_server(HandPtr hand, MonoTime deadline) {
     if (auto done = co_await examine_clock(hand, out, deadline); !done)
         co_return std::unexpected(done.error());
     if (auto done = co_await examine_state(hand, out, deadline); !done)
+        co_return std::unexpected(done.error());
+    if (auto done = co_await examine_archiving(hand, out, deadline); !done)
         co_return std::unexpected(done.error());
     co_await examine_replication_login(hand, out, deadline);
     excuse_rewire(hand, out);

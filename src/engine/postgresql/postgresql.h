@@ -17,6 +17,8 @@ struct Login {
 
 /// The engine for PostgreSQL 13 to 18, on libpq's asynchronous interface. Control thread only.
 std::unique_ptr<Engine> make_engine(Clock& clock, Login login);
+/// New sessions log in with this from now on; `engine` was made by make_engine().
+void set_login(Engine& engine, Login login);
 
 /// primary_conninfo as libpq's own parser reads it (PQconninfoParse), without the password.
 topology::Upstream parse_conninfo(const std::string& conninfo, uint16_t default_port = 5432);

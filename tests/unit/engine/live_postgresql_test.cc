@@ -385,11 +385,18 @@ TEST_F(LivePostgresql, a_standby_that_lists_all_hosts_is_only_nudged) {
 }
 
 TEST_F(LivePostgresql, examines_the_managers_role) {
-    auto& primary = add_primary();
+    auto& primary = add("primary", {{"archive_mode", "on"}, {"archive_command", "false"}});
+    primary.start();
+    ASSERT_TRUE(look_until_up(loop, *manager->make_probe(primary.key())));
     auto& standby = add_standby(primary, "s1");
+    const auto on_primary = manager->make_actor(primary.key());
+    EXPECT_EQ(must(loop.run(on_primary->examine(loop.in(milliseconds(2000))))).archiving->mode, "on");
     const auto actor = manager->make_actor(standby.key());
     const auto seen = must(loop.run(actor->examine(loop.in(milliseconds(2000)))));
     EXPECT_FALSE(seen.superuser);
+    ASSERT_TRUE(seen.archiving);
+    EXPECT_EQ(seen.archiving->mode, "off");
+    EXPECT_FALSE(seen.archiving->failing);
     ASSERT_TRUE(seen.clock_offset);
     EXPECT_LT(std::abs(seen.clock_offset->count()), 100);
     EXPECT_THAT(seen.primary_conninfo_masked, HasSubstr("password=********"));
