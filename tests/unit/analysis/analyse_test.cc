@@ -103,6 +103,8 @@ TEST(Analyse, a_primary_that_lives_is_never_dead) {
          "p:DeadPrimary"},
         {"11: starts for ever, a replica streams on", three().on("p").down(Reach::starting, seconds(31)),
          "p:UnreachablePrimary"},
+        {"starts for ever, by one attempt only", three().dies("p").down(Reach::starting, seconds(31), false),
+         ""},
         {"53: too many connections", three().dies("p", Reach::too_many_connections), "p:TooManyConnections"},
         {"53: and for ever", three().dies("p").down(Reach::too_many_connections, seconds(3600)),
          "p:TooManyConnections"},
@@ -293,6 +295,7 @@ TEST(Analyse, downtime_marks_and_does_not_hide) {
         World(quiet_replicas).on("s1").not_streaming(seconds(9)).on("s2").not_streaming(seconds(9))));
     EXPECT_TRUE(downtimed(three().standby("c", "s1").downtimed().dies("s1").on("p").down(
         Reach::silent, milliseconds(1), false)));
+    EXPECT_FALSE(downtimed(three().downtimed().on("s1").not_streaming(seconds(9))));
     const auto one = analyse(three().downtimed().dies("p").build(), {}, now);
     EXPECT_FALSE(one.at(0).downtimed || one.at(0).replicas_downtimed) << "one of two is not all";
 }

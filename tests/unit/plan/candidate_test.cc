@@ -203,6 +203,9 @@ TEST(ChooseCandidate, rejects_with_a_reason) {
          "s2; s1:slot-wal-lost s3:lower-preference"},
         {"76: not streaming for too long", dead_primary().on("s1").not_streaming(seconds(313)),
          "s2; s1:disconnected-too-long s3:lower-preference"},
+        {"not streaming for as long as is allowed",
+         dead_primary().on("s1").not_streaming(seconds(300) + milliseconds(12)),
+         "s1; s2:lower-preference s3:lower-preference"},
         {"not streaming for a while", dead_primary().on("s1").not_streaming(seconds(299)),
          "s1; s2:lower-preference s3:lower-preference"},
         {"66: never seen streaming while the primary answered",
@@ -289,6 +292,11 @@ TEST(ChooseCandidate, a_cascaded_standby_steps_in_when_no_direct_one_can) {
 TEST(ChooseCandidate, obeys_a_request_within_the_rules) {
     const Case cases[] = {
         {"the wanted one", dead_primary(), "s3; s1:not-requested s2:not-requested", {}, "s3"},
+        {"a cascaded one, by name",
+         dead_primary().standby("c", "s1"),
+         "c; s1:not-requested s2:not-requested s3:not-requested",
+         {},
+         "c"},
         {"59: a paused one, by name",
          dead_primary().on("s3").paused(),
          "s3; s1:not-requested s2:not-requested",
@@ -340,6 +348,12 @@ TEST(ChooseCandidate, force_lifts_the_limits_and_never_the_facts) {
         {"unreachable",
          dead_primary().on("s1").down(),
          "nobody; s1:unreachable s2:not-requested s3:not-requested",
+         {},
+         "s1",
+         true},
+        {"a later timeline cannot take WAL of an earlier one",
+         dead_primary().on("s1").timeline(2).on("s2").received("0/6000000"),
+         "s1; s2:not-requested s3:not-requested",
          {},
          "s1",
          true},
@@ -422,6 +436,8 @@ TEST(ChooseCandidate, works_for_a_manager_that_started_after_the_death) {
     EXPECT_EQ(summary(choose(restarted().on("s2").timeline(2).on("s3").timeline(2))),
               "s2; s1:foreign-timeline s3:lower-preference")
         << "the newest timeline among the standbys counts";
+    EXPECT_EQ(summary(choose(restarted().on("s2").timeline(2))),
+              "s2; s1:foreign-timeline s3:foreign-timeline");
 }
 
 TEST(ChooseCandidate, explains_itself_in_numbers) {

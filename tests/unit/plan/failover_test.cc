@@ -119,6 +119,27 @@ TEST(PrimaryFailover, without_slots_nothing_is_made_or_dropped) {
                     "2 promote s2:5432", "3 s1:5432 follows s2:5432", "4 s1:5432 streams from s2:5432"));
 }
 
+TEST(PrimaryFailover, uses_the_slot_that_the_donor_has) {
+    const auto behind = [] { return make_cluster().primary("p").standby("s1").received("0/6000000"); };
+    const auto there = behind()
+                           .with([](auto&, Observation& o) { o.slots = {{.name = "b"}}; })
+                           .standby("s2")
+                           .slot("b")
+                           .rule(PromotionRule::prefer)
+                           .dies("p");
+    EXPECT_EQ(steps(failover(there)).back(), "5 s1:5432 streams from s2:5432")
+        << "a slot that was there before is not dropped";
+    const auto child = behind()
+                           .rule(PromotionRule::must_not)
+                           .with([](auto&, Observation& o) { o.slots = {{.name = "c", .active = true}}; })
+                           .standby("c", "s1")
+                           .slot("c")
+                           .dies("p");
+    EXPECT_THAT(steps(failover(child)),
+                ElementsAre("1 c:5432 streams the missing 16.0 MiB from s1:5432, up to 0/6000000",
+                            "2 promote c:5432", "3 s1:5432 follows c:5432", "4 s1:5432 streams from c:5432"));
+}
+
 TEST(PrimaryFailover, a_lone_standby_is_only_promoted) {
     const auto plan = failover(make_cluster().primary("p").standby("s").standby("c", "s").dies("p"));
     EXPECT_THAT(steps(plan), ElementsAre("1 promote s:5432"));
@@ -189,6 +210,8 @@ TEST(PrimaryFailover, does_not_let_writes_hang_for_synchronous_standbys) {
     EXPECT_EQ(kept.steps.size(), 3U);
     EXPECT_THAT(kept.remarks, ElementsAre(HasSubstr("commits will wait")));
 
+    EXPECT_EQ(failover(world("ANY 2 (*)").on("below").down()).steps.size(), 4U)
+        << "who is gone does not count";
     EXPECT_EQ(failover(world("FIRST 1 (s2, s3)")).steps.size(), 3U) << "the survivor satisfies it";
     EXPECT_EQ(failover(world("ANY 2 (*)")).steps.size(), 3U)
         << "who streams from the candidate already counts";

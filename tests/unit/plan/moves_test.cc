@@ -48,6 +48,28 @@ TEST(Follow, moves_a_standby_with_its_slot) {
     EXPECT_FALSE(plan->steps.at(3).required) << "a slot that is left behind is not a failed move";
 }
 
+TEST(Follow, to_the_same_upstream_keeps_the_slot) {
+    const auto world = tree().on("c1").slot("c1").on("s1").with(
+        [](auto&, Observation& o) { o.slots = {{.name = "c1", .active = true}}; });
+    const auto plan = plan_follow(world.build(), key("c1"), key("s1"), {}, now);
+    ASSERT_TRUE(plan) << plan.error().text();
+    EXPECT_THAT(steps(*plan),
+                ElementsAre("1 create slot c1 on s1:5432 for c1:5432",
+                            "2 c1:5432 follows s1:5432 through slot c1", "3 c1:5432 streams from s1:5432"));
+}
+
+TEST(Follow, takes_a_slot_that_waits_for_it_and_none_that_is_in_use) {
+    const auto slot_on_s2 = [](bool active, bool physical) {
+        const auto world = tree().on("c1").slot("c1").on("s2").with([=](auto&, Observation& o) {
+            o.slots = {{.name = "c1", .physical = physical, .active = active}};
+        });
+        return plan_follow(world.build(), key("c1"), key("s2"), {}, now)->steps.at(0).argument;
+    };
+    EXPECT_EQ(slot_on_s2(false, true), "c1");
+    EXPECT_EQ(slot_on_s2(true, true), "c1_5432");
+    EXPECT_EQ(slot_on_s2(false, false), "c1_5432") << "a logical slot of that name";
+}
+
 TEST(Follow, is_refused_with_the_reason) {
     using topology::Reach;
     struct {
@@ -89,6 +111,8 @@ TEST(Follow, is_refused_with_the_reason) {
          "c1", "s2", "recovery_target_timeline is current"},
         {"upstream behind and not receiving", tree().on("s2").received("0/4FFFF00").not_streaming(seconds(9)),
          "c1", "s2", "s2:5432 is behind: it lacks 256 bytes that c1:5432 has"},
+        {"its own upstream, behind and not receiving",
+         tree().on("s1").received("0/4FFFF00").not_streaming(seconds(9)), "c1", "s1", "s1:5432 is behind"},
         {"another primary, behind", tree().primary("q").written("0/1"), "c1", "q", "q:5432 is behind"},
     };
     for (const auto& c : cases)
