@@ -35,8 +35,13 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
         report_blocked(cluster.id, watched_[cluster.id], problem, reason, blocking);
         return reason;
     };
-    if (clock_.now() - started_ < options_.start_delay) {
-        return refuse("the manager has only just started and waits for three polls first");
+    // A server that we saw alive ourselves is known to have died; one that we know from the record may have
+    // moved.
+    const auto* failed = cluster.find(problem.instance);
+    const bool seen_alive = failed != nullptr && failed->health.last_answer != MonoTime{};
+    if (!seen_alive && clock_.now() - started_ < options_.start_delay) {
+        return refuse(
+            "the manager has only just started and has not seen it alive: it waits for three polls first");
     }
     if (problem.downtimed) return refuse("the instance, or every replica of it, is downtimed");
     if (!store_.state().recoveries_enabled)
