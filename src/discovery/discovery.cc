@@ -173,7 +173,9 @@ class Handle final : public Discovery {
         return impl_->look_again(std::move(keys), deadline);
     }
     Result<void> forget(const InstanceKey& key) override { return impl_->forget(key); }
-    void hold_testimony(const InstanceKey& key, MonoTime until) override { impl_->hold_testimony(key, until); }
+    void hold_testimony(const InstanceKey& key, MonoTime until) override {
+        impl_->hold_testimony(key, until);
+    }
     void refresh_annotations(const std::optional<InstanceKey>& key) override {
         impl_->refresh_annotations(key);
     }

@@ -9,6 +9,8 @@ namespace baton::discovery {
 namespace {
 
 constexpr size_t samples_limit = 20000;
+constexpr int broken_greeting_retries = 3;
+constexpr milliseconds broken_greeting_pause{3};
 constexpr milliseconds urgent_interval{10};
 constexpr milliseconds urgent_interval_later{50};
 constexpr milliseconds urgent_first{500};
@@ -57,6 +59,15 @@ Task<void> Impl::attempt(EndpointPtr e) {
         // An old session proves little either way: ask over a new one at once, and everyone below at the same
         // time.
         note_failure(*e, looked.error(), began, false);
+        began = clock_.now();
+        looked = co_await e->probe->look(began + options_.probe_timeout);
+    }
+    // A server that dies while it greets us ends the session instead of refusing it: the next try gets the
+    // plain answer.
+    for (int again = 0; again < broken_greeting_retries && !looked && !e->stopped &&
+                        looked.error().error.kind == ErrorKind::broken;
+         ++again) {
+        co_await clock_.sleep_for(broken_greeting_pause);
         began = clock_.now();
         looked = co_await e->probe->look(began + options_.probe_timeout);
     }

@@ -21,6 +21,7 @@ struct Watched {
     bool recovering = false;          ///< one recovery of a cluster at a time
     std::map<InstanceKey, MonoTime> receiver_checks;
     std::map<ProblemKey, std::string> reported;  ///< the reason last given for not acting
+    std::map<InstanceKey, MonoTime> reattached;  ///< when a stranded standby was last rewired
     std::map<InstanceKey, std::string> codes;    ///< as last written to the changelog
     int64_t hopeless_detection = 0;              ///< a recovery found no candidate for this detection
 };
@@ -65,6 +66,10 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<void> tick();
     void expire();
     void end_lost_downtimes(const Watched& watched);
+
+    // reattach.cc: standbys that come back after the others were rewired
+    void reattach_stranded(Watched& watched);
+    Task<void> reattach(std::string id, plan::Plan plan);
 
     // gates.cc: may we act?
     std::optional<std::string> gate(const topology::Cluster& cluster, const Watched& watched,

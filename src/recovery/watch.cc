@@ -58,6 +58,7 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
         std::exchange(watched.problems, analysis::analyse(*cluster, options_.analysis, clock_.now()));
     compare(id, watched, before);
     end_lost_downtimes(watched);
+    reattach_stranded(watched);
     const auto problems = watched.problems;
     for (const auto& problem : problems) {
         if (analysis::info(problem.code).action != analysis::Action::none)
@@ -70,8 +71,10 @@ void Impl::compare(const std::string& id, Watched& watched, const std::vector<Pr
     for (const auto& p : watched.problems) {
         if (std::ranges::any_of(before, [&](const auto& b) { return same(b, p); })) continue;
         changed = true;
-        spdlog::warn("{} (cluster {}): {}: {}", p.instance.text(), watched.snapshot->name,
-                     analysis::info(p.code).name, p.description);
+        const auto& about = analysis::info(p.code);
+        spdlog::log(about.severity == analysis::Severity::info ? spdlog::level::info : spdlog::level::warn,
+                    "{} (cluster {}): {}: {}", p.instance.text(), watched.snapshot->name, about.name,
+                    p.description);
         announce_("problem", problem_json(*watched.snapshot, p));
     }
     for (const auto& b : before) {
