@@ -129,8 +129,7 @@ Task<Response> Application::answer(const Incoming& incoming) const {
     auto target = parse_target(incoming.target);
     if (!target) co_return plain_text(400, "400 Bad Request: " + target.error().message + "\n");
 
-    const auto view = context_.view();
-    const auto config = view->config ? view->config : std::make_shared<const config::Config>();
+    const auto config = context_.view()->config;
     if (!certificate_accepted(*config, incoming.peer, target->path))
         co_return plain_text(401, "Invalid OU\n");
     const auto identity = identify(*config, incoming.headers);

@@ -33,7 +33,7 @@ std::string hello(const Context& context) {
     out.begin_object();
     out.field("version", BATON_VERSION).field("node", view->node_hostname);
     out.field("last_event_id", context.events->figures().last_id);
-    out.field("topology_version", view->topology ? view->topology->version : 0);
+    out.field("topology_version", view->topology->version);
     out.end_object();
     return fmt::format("retry: {}\nevent: hello\ndata: {}\n\n", retry_ms, out.text());
 }

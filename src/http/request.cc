@@ -10,7 +10,23 @@ std::string value_or_empty(const std::map<std::string, std::string>& values, con
     return it == values.end() ? std::string() : it->second;
 }
 
+/// `what`, or an empty one.
+template <class T>
+void fill(std::shared_ptr<const T>& what) {
+    if (!what) what = std::make_shared<const T>();
+}
+
 }  // namespace
+
+control::ViewPtr Context::view() const {
+    const auto shown = control.view();
+    if (shown && shown->topology && shown->problems && shown->config) return shown;
+    auto complete = shown ? std::make_shared<control::View>(*shown) : std::make_shared<control::View>();
+    fill(complete->topology);
+    fill(complete->problems);
+    fill(complete->config);
+    return complete;
+}
 
 std::string Request::param(const std::string& name) const {
     return value_or_empty(params, name);

@@ -66,7 +66,8 @@ struct Context {
     std::shared_ptr<EventHub> events = nullptr;              ///< null without a server
     std::shared_ptr<const ServerFigures> figures = nullptr;  ///< null without a server
 
-    control::ViewPtr view() const { return control.view(); }
+    /// What control.view() shows, with empty values for what it has not got yet: no member is null.
+    control::ViewPtr view() const;
     /// Runs `work(control)` on the control thread and returns its result here. For reads of the record and
     /// for commands.
     template <class Work>

@@ -60,13 +60,12 @@ Response answer(Write write) {
 }
 
 uint16_t default_port(const View& view) {
-    return view.config ? static_cast<uint16_t>(view.config->DefaultInstancePort) : 5432;
+    return static_cast<uint16_t>(view.config->DefaultInstancePort);
 }
 
 Result<ClusterPtr> named_cluster(const View& view, const Request& request) {
     const auto hint = request.param("name");
-    if (auto found = view.topology ? view.topology->find_cluster(hint, default_port(view)) : nullptr)
-        return found;
+    if (auto found = view.topology->find_cluster(hint, default_port(view))) return found;
     return fail(ErrorKind::not_found, "Cluster not found: " + hint);
 }
 

@@ -141,7 +141,7 @@ void write_cluster_detail(JsonWriter& out, const control::View& view, const topo
 
 void write_problem(JsonWriter& out, const control::View& view, const analysis::Problem& p) {
     const auto& code = analysis::info(p.code);
-    const auto cluster = view.topology ? view.topology->cluster(p.cluster_id) : nullptr;
+    const auto cluster = view.topology->cluster(p.cluster_id);
     out.begin_object().field("Code", code.name).field("Meaning", code.meaning);
     out.field("Severity", to_string(code.severity)).field("Actionable", p.actionable()).key("Instance");
     write_key(out, p.instance);
@@ -156,7 +156,7 @@ void write_problem(JsonWriter& out, const control::View& view, const analysis::P
 }
 
 void write_plan(JsonWriter& out, const control::View& view, const plan::Plan& plan) {
-    const auto cluster = view.topology ? view.topology->cluster(plan.cluster_id) : nullptr;
+    const auto cluster = view.topology->cluster(plan.cluster_id);
     out.begin_object().field("Kind", plan::to_string(plan.kind)).field("ClusterId", plan.cluster_id);
     out.field("ClusterName", cluster ? cluster->name : std::string()).key("Subject");
     write_key(out, plan.subject);

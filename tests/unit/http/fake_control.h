@@ -337,7 +337,8 @@ class FakeControl : public control::Control {
     Task<Result<void>> forget(InstanceKey key, Caller c) override { co_return done("forget", key.text(), c); }
     Task<Result<std::string>> forget_cluster(std::string hint, Caller c) override {
         if (auto r = done("forget_cluster", hint, c); !r) co_return std::unexpected(r.error());
-        if (auto found = view()->topology->find_cluster(hint, 5432)) co_return found->name;
+        const auto topology = view()->topology;
+        if (auto found = topology ? topology->find_cluster(hint, 5432) : nullptr) co_return found->name;
         co_return fail(ErrorKind::not_found, "Unable to determine cluster name. clusterHint=" + hint);
     }
     Task<Result<InstanceKey>> resolve(InstanceKey key) override {
@@ -515,7 +516,8 @@ class FakeControl : public control::Control {
     Result<InstancePtr> instance(const std::string& method, const InstanceKey& key,
                                  const std::string& arguments, const Caller& caller) {
         if (auto r = done(method, arguments, caller); !r) return std::unexpected(r.error());
-        if (auto found = view()->topology->find_instance(key)) return found;
+        const auto topology = view()->topology;
+        if (auto found = topology ? topology->find_instance(key) : nullptr) return found;
         return fail(ErrorKind::not_found, "no such instance", key.text());
     }
     Result<Moved> moves(const std::string& method, const std::string& arguments, const Caller& caller) {
@@ -523,7 +525,8 @@ class FakeControl : public control::Control {
         return moved;
     }
     bool is_cluster(const std::string& hint, const std::string& id) const {
-        const auto found = view()->topology->find_cluster(hint, 5432);
+        const auto topology = view()->topology;
+        const auto found = topology ? topology->find_cluster(hint, 5432) : nullptr;
         return found && found->id == id;
     }
     bool matches(const store::Recovery& r, const control::RecoveryFilter& f) const {

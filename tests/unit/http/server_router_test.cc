@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "base/text.h"
+#include "fake_control.h"
+#include "http/application.h"
 #include "http/compress.h"
 #include "http/router.h"
 #include "http/session.h"
@@ -121,6 +124,40 @@ TEST(Router, TellsOfDuplicates) {
     const Router router({route("/a/:x"), route("/a/:y")}, "");
     EXPECT_EQ(router.duplicates(), std::vector<std::string>{"/a/:y"});
     EXPECT_EQ(found(router, "/a/1"), "/a/:x x=1");
+}
+
+TEST(Router, TheWholeTableHasEveryPatternOnce) {
+    const auto routes = all_routes({});
+    EXPECT_GT(routes.size(), 200U);
+    EXPECT_EQ(Router(routes, "").duplicates(), std::vector<std::string>{});
+    for (const auto& r : routes) {
+        EXPECT_EQ(r.method, "GET") << r.pattern;
+        EXPECT_TRUE(r.handler) << r.pattern;
+        EXPECT_FALSE(r.doc.empty()) << r.pattern;
+    }
+    const auto is_metrics = [](const Route& r) { return r.pattern == "/metrics"; };
+    EXPECT_EQ(std::ranges::count_if(routes, is_metrics), 1);
+    EXPECT_EQ(std::ranges::count_if(all_routes({.metrics = false}), is_metrics), 0);
+}
+
+/// The server listens before the control thread has looked at anything.
+TEST(Router, EveryReadingRouteAnswersBeforeThereIsAnythingToSee) {
+    testing::FakeWorld world;
+    world.control.change_view([](control::View& v) { v = {}; });
+    const Application application(Context{world.control}, {}, all_routes({}));
+    const Peer peer{.address = "10.0.0.9"};
+    for (const auto& r : all_routes({})) {
+        if (r.needs_write) continue;
+        std::string target;
+        for (const auto& segment : split(r.pattern, '/')) {
+            if (!segment.empty()) target += segment.front() == ':' ? "/1" : "/" + segment;
+        }
+        if (target.empty()) target = "/";
+        const auto response = testing::run_task(application.answer({"GET", target, {}, peer}));
+        EXPECT_GE(response.status, 200) << target;
+        EXPECT_EQ(response.body.find("internal error"), std::string::npos) << target;
+        EXPECT_NE(response.body, "404 page not found\n") << target;
+    }
 }
 
 TEST(Request, LooksThingsUp) {
