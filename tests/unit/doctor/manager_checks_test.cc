@@ -1,0 +1,208 @@
+#include <fstream>
+#include <sstream>
+
+#include "doctor/support.h"
+
+namespace baton::doctor {
+namespace {
+
+using namespace sample;
+
+Facts configured(const std::function<void(config::Config&)>& change) {
+    auto facts = good_facts();
+    change(facts.config.loaded.values);
+    return facts;
+}
+Facts on_machine(const std::function<void(Machine&)>& change) {
+    auto facts = good_facts();
+    change(facts.machine);
+    return facts;
+}
+
+TEST(ManagerChecks, ConfigurationAndMachine) {
+    const std::vector<Case> cases{
+        {"warning", "config", Level::warn, "", "no key RecoverMasterClusterFilter", "spelling",
+         [] {
+             auto facts = good_facts();
+             facts.config.loaded.warnings = {
+                 {config::WarningKind::unknown_key, {}, "no key RecoverMasterClusterFilter"}};
+             return facts;
+         }},
+        {"engine", "credentials", Level::fail, "", "mysql", "postgresql",
+         [] { return configured([](auto& c) { c.ProviderType = "mysql"; }); }},
+        {"no user", "credentials", Level::fail, "", "PostgreSQLTopologyUser", "",
+         [] { return configured([](auto& c) { c.PostgreSQLTopologyUser.clear(); }); }},
+        {"no password", "credentials", Level::warn, "", "no password", "PassFile",
+         [] { return configured([](auto& c) { c.PostgreSQLTopologyPassword.clear(); }); }},
+        {"in clear", "credentials", Level::warn, "", "disable", "require",
+         [] { return configured([](auto& c) { c.PostgreSQLSSLMode = "disable"; }); }},
+        {"no block", "block-periods", Level::warn, "", "flapping", "3600",
+         [] { return configured([](auto& c) { c.RecoveryPeriodBlockSeconds = 0; }); }},
+        {"file unreadable", "files", Level::fail, "", "No such file", "readable",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.files = {{.key = "PostgreSQLSSLCAFile", .path = "/x", .problem = "No such file"}};
+             });
+         }},
+        {"passfile open", "files", Level::fail, "", "group or others", "chmod 600 /x",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.files = {{.key = "PostgreSQLTopologyPassFile",
+                             .path = "/x",
+                             .readable = true,
+                             .open_to_others = true,
+                             .secret = true}};
+             });
+         }},
+        {"state directory", "state-file", Level::fail, "", "no right",
+         "install -d -m 700 -o <the manager's user> /var/lib/baton",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.state_file = StateFile::no_directory;
+                 m.state_problem = "no right to write";
+             });
+         }},
+        {"newer state", "state-file", Level::fail, "", "newer Baton", "",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.state_file = StateFile::newer;
+                 m.state_problem = "was made by a newer Baton";
+             });
+         }},
+        {"disk nearly full", "state-file", Level::warn, "", "only 10.0 MiB", "",
+         [] { return on_machine([](Machine& m) { m.state_free_bytes = 10 << 20; }); }},
+        {"hook absent", "hooks", Level::fail, "", "PreFailoverProcesses, entry 1: /opt/x does not exist", "",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.hooks = {{.list = "PreFailoverProcesses", .number = 1, .program = "/opt/x"}};
+             });
+         }},
+        {"hook not executable", "hooks", Level::fail, "", "not executable for user baton", "chmod +x /opt/x",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.hooks = {
+                     {.list = "PreFailoverProcesses", .number = 1, .program = "/opt/x", .exists = true}};
+             });
+         }},
+        {"no shell", "hooks", Level::fail, "", "ProcessesShellCommand", "",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.hooks = {{.list = "PreFailoverProcesses", .number = 1}};
+                 m.shell_found = false;
+             });
+         }},
+        {"placeholder", "hooks", Level::warn, "", "{failedHots}", "{failedHost}",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.hooks = {
+                     {.list = "PreFailoverProcesses", .number = 1, .slips = {{"failedHots", "failedHost"}}}};
+             });
+         }},
+    };
+    for (const auto& c : cases)
+        expect(c);
+}
+
+TEST(ManagerChecks, TheRunningManager) {
+    const auto managed = [](const std::function<void(Facts&)>& change) {
+        auto facts = good_facts();
+        change(facts);
+        return facts;
+    };
+    const Manager away{.address = "http://127.0.0.1:3000", .problem = "Connection refused"};
+    const std::vector<Case> cases{
+        {"away", "manager", Level::warn, "", "Connection refused", "systemctl start baton",
+         [&] { return managed([&](Facts& f) { f.manager = away; }); }},
+        {"ill", "manager", Level::fail, "", "disk", "",
+         [&] {
+             return managed([](Facts& f) {
+                 f.manager.healthy = false;
+                 f.manager.health = "disk full";
+             });
+         }},
+        {"free", "listen", Level::pass, "", "is free", "",
+         [&] { return managed([&](Facts& f) { f.manager = away; }); }},
+        {"taken", "listen", Level::fail, "", "taken", "ss -ltnp",
+         [&] {
+             return managed([&](Facts& f) {
+                 f.manager = away;
+                 f.machine.listen_taken = true;
+             });
+         }},
+        {"served", "listen", Level::pass, "", "served by a manager", "",
+         [&] { return managed([](Facts& f) { f.machine.listen_taken = true; }); }},
+        {"switched off", "recoveries-enabled", Level::warn, "", "no failover will happen",
+         "baton enable-recoveries",
+         [&] { return managed([](Facts& f) { f.manager.recoveries_enabled = false; }); }},
+        {"nothing to look at", "answers", Level::fail, "", "DiscoverySeeds", "-i", [] { return Facts{}; }},
+        {"refused", "answers", Level::fail, "", "db1:5432 gives no answer: Connection refused",
+         "listen_addresses",
+         [&] {
+             return managed([](Facts& f) {
+                 f.unanswered = {{key("db1"), {ErrorKind::refused, "Connection refused", "db1:5432", ""}}};
+             });
+         }},
+        {"not let in", "answers", Level::fail, "", "SQLSTATE 28P01",
+         "host postgres baton <manager's address>",
+         [&] {
+             return managed([](Facts& f) {
+                 f.unanswered = {
+                     {key("db1"),
+                      {ErrorKind::authentication, "password authentication failed", "", "28P01"}}};
+             });
+         }},
+        {"starting", "answers", Level::fail, "", "57P03", "wait",
+         [&] {
+             return managed([](Facts& f) {
+                 f.unanswered = {
+                     {key("db1"),
+                      {ErrorKind::starting_up, "the database system is starting up", "", "57P03"}}};
+             });
+         }},
+        {"unstable", "answers", Level::warn, "", "time was up", "--timeout",
+         [&] { return managed([](Facts& f) { f.stable = false; }); }},
+    };
+    for (const auto& c : cases)
+        expect(c);
+    EXPECT_TRUE(
+        findings_of(diagnose(managed([&](Facts& f) { f.manager = away; })), "stale-recoveries").empty())
+        << "what only the manager knows is not guessed";
+}
+
+TEST(ManagerChecks, AConfigurationThatDoesNotLoadIsAllThatIsSaid) {
+    auto facts = good_facts();
+    facts.config.errors = {
+        {ErrorKind::invalid_argument, "InstancePollSeconds = 0: allowed: 1 to 86400", "baton.conf.json", ""}};
+    const auto report = diagnose(facts);
+    ASSERT_EQ(report.findings.size(), 1U);
+    EXPECT_EQ(report.findings[0].text, "baton.conf.json: InstancePollSeconds = 0: allowed: 1 to 86400");
+    EXPECT_EQ(report.exit_code(), 2);
+}
+
+TEST(ManagerChecks, EveryCheckIsInTheGuideAndTold) {
+    std::ifstream file(std::string(BATON_SOURCE_DIR) + "/docs/doctor.md");
+    std::stringstream guide;
+    guide << file.rdbuf();
+    for (const auto& check : all_checks()) {
+        EXPECT_TRUE(guide.str().contains("`" + std::string(check.id) + "`")) << check.id;
+        EXPECT_NE(check.of_manager == nullptr, check.of_cluster == nullptr) << check.id;
+        EXPECT_FALSE(check.title.empty() || check.looks_at.empty()) << check.id;
+    }
+}
+
+TEST(ManagerChecks, NoSecretGetsOut) {
+    auto facts = good_facts();
+    auto& c = facts.config.loaded.values;
+    c.HTTPAuthPassword = "api-secret";
+    c.PreFailoverProcesses = {"curl -H 'Token: hook-secret' http://x"};
+    examination(facts, "s1").primary_conninfo_masked = "user=repl password=******** host=p";
+    facts.manager.reachable = false;
+    const auto report = diagnose(facts);
+    for (const auto& text : {as_text(report, true), as_json(report)}) {
+        for (const auto* secret : {"hunter2-password", "api-secret", "hook-secret"})
+            EXPECT_FALSE(text.contains(secret)) << secret;
+    }
+}
+
+}  // namespace
+}  // namespace baton::doctor
