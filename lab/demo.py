@@ -96,9 +96,11 @@ class Demo:
         self.print_tree()
 
     def print_recovery(self, recovery):
-        title(f"what the manager did (GET /api/audit-recovery-steps/{recovery['UID'][:24]}...)")
-        for message in self.manager.steps(recovery["UID"]):
-            print(f"   {message}")
+        """The steps are those of /api/audit-recovery-steps; the second API adds the time of each by the monotonic clock."""
+        uid = recovery["UID"]
+        title(f"what the manager did, in ms since it first suspected (baton timeline {uid[:19]})")
+        for step in self.manager.get(f"v2/recoveries/{uid}")["data"]["Steps"]:
+            print(f"   {DIM}{step['ElapsedMilliseconds']:9.1f}{PLAIN}  {step['Message']}")
 
     def print_verdict(self, killed_at, streaming_at, successor):
         title("what it cost")
@@ -111,7 +113,7 @@ class Demo:
     def print_tree(self):
         title("baton topology")
         member = next(n for n in self.cluster if n.alive())
-        done = subprocess.run([str(managers.binary()), "topology", "-i", member.key], capture_output=True, text=True,
+        done = subprocess.run([str(managers.binary()), "topology", member.key], capture_output=True, text=True,
                               env={**os.environ, "ORCHESTRATOR_API": f"{self.manager.url}/api"})
         for line in (done.stdout or done.stderr).rstrip().splitlines():
             print(f"   {line}")

@@ -41,7 +41,7 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        for holder in (item, item.getparent(pytest.Module)):
-            for manager in getattr(getattr(holder, "world", None), "managers", []):
-                tail = "\n".join(manager.log_text().splitlines()[-60:])
-                report.sections.append((f"log of the manager on port {manager.port}", tail))
+        made = getattr(item, "world", None) or getattr(item.getparent(pytest.Module), "world", None)
+        for manager in made.managers if made else []:
+            tail = "\n".join(manager.log_text().splitlines()[-60:])
+            report.sections.append((f"log of the manager on port {manager.port}", tail))

@@ -112,17 +112,22 @@ class Resolver:
         self.address, self.names, self.delay_s, self.failing, self.asked = address, names, 0.0, False, 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, 53))
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._socket.settimeout(0.2)
+        self._closed = threading.Event()
+        self._server = threading.Thread(target=self._serve, daemon=True)
+        self._server.start()
 
     def close(self):
+        self._closed.set()
+        self._server.join(2)
         self._socket.close()
 
     def _serve(self):
-        while True:
+        while not self._closed.is_set():
             try:
                 query, client = self._socket.recvfrom(512)
-            except OSError:
-                return
+            except TimeoutError:
+                continue
             self.asked += 1
             threading.Thread(target=self._answer, args=(query, client), daemon=True).start()
 

@@ -1,5 +1,6 @@
 """The manager is killed at every step of a recovery and started again: it carries on, and never promotes twice."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -146,7 +147,7 @@ def test_a_damaged_state_file_is_refused_and_left_alone(world, damage):
 
 def raise_version(path):
     """Makes the state look as if a later release had written it."""
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version:
             database.execute(f"PRAGMA user_version = {version + 1000}")
