@@ -1,0 +1,34 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "sim/clock.h"
+#include "sim/network.h"
+#include "sim/trace.h"
+#include "topology/instance_key.h"
+
+namespace baton::sim {
+
+using topology::InstanceKey;
+
+class Server;
+
+/// What every part of the world stands on.
+struct Ground {
+    explicit Ground(uint64_t first_seed) : seed(first_seed), network(first_seed), trace(scheduler) {}
+
+    uint64_t seed;
+    Scheduler scheduler;
+    Network network;
+    Trace trace;
+    std::map<InstanceKey, Server*> servers;        ///< by key and by every other name
+    std::map<std::string, std::string> addresses;  ///< of host names
+
+    Server* server(const InstanceKey& key) const {
+        const auto at = servers.find(key);
+        return at == servers.end() ? nullptr : at->second;
+    }
+};
+
+}  // namespace baton::sim

@@ -1,0 +1,212 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "sim/connection.h"
+#include "sim/ground.h"
+#include "sim/random.h"
+#include "sim/synchronous.h"
+#include "sim/wal.h"
+#include "topology/observation.h"
+
+namespace baton::sim {
+
+/// How long things take on a server; the ranges were measured on PostgreSQL 15. A test may change them.
+struct Pace {
+    using Range = std::pair<Duration, Duration>;
+    Range session_ends{milliseconds(9), milliseconds(15)};  ///< backends notice that the postmaster is gone
+    Range receiver_notices{milliseconds(11), milliseconds(84)};  ///< that its upstream is gone
+    Range receiver_connects{milliseconds(12), milliseconds(45)};
+    Range promotion{milliseconds(25), milliseconds(101)};
+    Range crash_recovery{milliseconds(300), milliseconds(1000)};
+    Range start{milliseconds(200), milliseconds(600)};
+    Range flush{std::chrono::microseconds(200), std::chrono::microseconds(800)};
+    Range replay{std::chrono::microseconds(100), std::chrono::microseconds(600)};
+    Range statement{milliseconds(2), milliseconds(6)};  ///< ALTER SYSTEM, reload, making a slot
+    int trap_percent = 33;  ///< promotions asked for within trap_window that sleep out the retry interval
+    Duration trap_window = milliseconds(10);
+};
+
+/// A model of one PostgreSQL server: what it holds, whom it streams from and to, what state its processes are
+/// in, and how all this looks to a session. Driven by the scheduler; every delay comes from the seed.
+class Server {
+  public:
+    Server(Ground& ground, InstanceKey key, std::string system_identifier);
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    const InstanceKey& key() const { return key_; }
+    Pace pace;
+    topology::Settings settings;
+    topology::Upstream conninfo;      ///< of a standby
+    std::set<std::string> forbidden;  ///< verbs that the manager's role may not use: "promote", "follow", …
+    bool can_see_all = true;          ///< false: pg_monitor is missing
+    Duration replay_takes{};          ///< of every record, on top of the pace
+    int version_num = 150018;
+
+    // Setting up, before time begins to run.
+    void become_primary(BranchPtr branch);
+    /// Has all that `upstream` has; streams as soon as time runs.
+    void become_standby(Server& upstream, bool with_slot);
+
+    // Faults and their ends.
+    void kill();           ///< kill -9 of every process; the host answers with RST
+    void crash_backend();  ///< one backend dies; the postmaster recovers by itself
+    void start();          ///< with whatever role its directory says
+    void restart();
+    void power_off();  ///< the host vanishes
+    void power_on();
+    void hang();             ///< SIGSTOP to every process
+    void hang_postmaster();  ///< SIGSTOP to the postmaster alone: what was connected goes on
+    void resume();
+    void exhaust_connections(bool on) { connections_exhausted_ = on; }
+    void refuse_logins(bool on) { logins_refused_ = on; }
+    /// A lock on the catalog: statements that look wait, a mere proof of life does not.
+    void block_looks(bool on);
+    void lose_slot(const std::string& name);
+    /// The startup process gets stuck: a promotion that was asked for never ends.
+    void stall_promotions(bool on) { promotions_stall_ = on; }
+    /// Cable or firewall changed: what was waiting for a link goes on.
+    void network_changed();
+
+    // What a session meets.
+    bool listens() const { return state_ != State::dead; }
+    bool running() const { return state_ == State::running; }
+    bool hung() const { return hung_; }
+    bool hung_for_new_sessions() const { return hung_ || postmaster_hung_; }
+    std::optional<Failure> refuses_login(const std::string& party) const;
+    void add_session(const ConnectionPtr& session);
+
+    // Statements.
+    void look(std::function<void(topology::Observation)> answer);
+    bool in_recovery() const { return in_recovery_; }
+    /// A commit: replies when it is durable here, and on the synchronous standbys.
+    void write(uint64_t row, Reply reply);
+    Result<void> request_promotion();
+    void follow(engine::FollowOrder order, std::function<void(Result<engine::FollowHow>)> answer);
+    void restart_receiver(Reply reply);
+    void create_slot(const std::string& name, Reply reply);
+    void drop_slot(const std::string& name, Reply reply);
+    void pause_replay(bool paused);
+    void change_setting(const std::string& verb, std::function<void(topology::Settings&)> change,
+                        Reply reply);
+
+    // For checkers and tests.
+    bool accepts_writes() const;
+    bool streaming() const { return receiver_ && receiver_->streaming; }
+    std::optional<InstanceKey> streams_from() const;
+    Timeline timeline() const { return branch_ ? branch_->timeline : 0; }
+    Lsn position() const { return position_; }
+    const BranchPtr& branch() const { return branch_; }
+    std::vector<uint64_t> rows() const { return rows_of(branch_, position_); }
+    int promotions() const { return promotions_; }
+    const std::map<std::string, topology::Slot>& slots() const { return slots_; }
+
+  private:
+    enum class State : uint8_t { dead, starting, running };
+    struct Receiver {
+        InstanceKey upstream;
+        Server* from = nullptr;
+        int pid = 0;  ///< of the walsender
+        bool streaming = false;
+        MonoTime last_message{};
+        Lsn latest_end;
+    };
+    /// A walsender.
+    struct Downlink {
+        Server* standby = nullptr;
+        uint64_t generation = 0;
+        std::string name;
+        std::string slot;
+        Lsn sent, flushed, replayed;
+    };
+    struct Commit {
+        Lsn end;
+        Reply reply;
+    };
+
+    // server.cc
+    void note(const std::string& what) { ground_.trace.note(key_.host, what); }
+    Duration draw(const Pace::Range& range) { return random_.between(range.first, range.second); }
+    /// Runs `action` unless the server's processes have died in between.
+    void later(Duration wait, std::function<void()> action);
+    void end_sessions(Duration wait, const std::string& message, const std::string& sqlstate);
+    void drop_processes();
+    void come_up(const std::string& what);
+    std::optional<Error> may(const std::string& verb) const;
+    void finish_promotion();
+    void promote_later(Duration wait);
+
+    // replication.cc
+    void start_receiver();
+    void attempt(uint64_t generation, size_t host);
+    void attempt_failed(uint64_t generation, size_t host, const std::string& reason);
+    std::optional<std::string> refuses_standby(const Server& standby, bool needs_primary) const;
+    void begin_streaming(uint64_t generation, const InstanceKey& host, Server& upstream);
+    void stop_receiver();
+    void upstream_gone(uint64_t generation, Duration wait);
+    void watch_timeout(uint64_t generation);
+    void keep_alive(uint64_t generation);
+    void push();
+    void push_to(int pid);
+    void deliver(uint64_t generation, BranchPtr branch, Lsn end);
+    void confirm(int pid, Lsn flushed, Lsn replayed);
+    void schedule_replay(Lsn end);
+    void drop_downlink(int pid);
+    void drop_downlinks(Duration least_wait);
+    void release_commits();
+    std::vector<StandbyPosition> standby_positions() const;
+    void note_receiver(const std::string& what);
+
+    // observe.cc
+    topology::Observation observe() const;
+    std::optional<topology::Receiver> observe_receiver() const;
+    std::vector<topology::Sender> observe_senders() const;
+
+    Ground& ground_;
+    const InstanceKey key_;
+    const std::string system_identifier_;
+    Random random_;
+
+    State state_ = State::running;
+    uint64_t life_ = 0;  ///< of the present processes
+    MonoTime started_at_{};
+    bool hung_ = false;
+    bool postmaster_hung_ = false;
+    bool connections_exhausted_ = false;
+    bool logins_refused_ = false;
+    bool looks_blocked_ = false;
+    bool promotions_stall_ = false;
+    std::vector<std::weak_ptr<Connection>> sessions_;
+    std::vector<std::function<void()>> blocked_looks_;
+    std::vector<std::function<void()>> held_;  ///< what the stopped processes would have done meanwhile
+
+    bool in_recovery_ = false;
+    BranchPtr branch_;
+    Lsn position_;  ///< primary: flushed; standby: received
+    Lsn replayed_;
+    bool replay_paused_ = false;
+    MonoTime last_commit_{};  ///< replayed or written
+    std::map<std::string, topology::Slot> slots_;
+    std::optional<Receiver> receiver_;
+    uint64_t generation_ = 0;  ///< of the receiver
+    std::string receiver_trouble_;
+    std::map<int, Downlink> downlinks_;
+    int next_pid_ = 100;
+    std::deque<Commit> commits_;
+
+    std::optional<MonoTime> upstream_lost_at_;
+    int promotion_requests_ = 0;
+    bool promotion_asleep_ = false;
+    uint64_t promotion_ = 0;  ///< the one that is under way
+    int promotions_ = 0;
+};
+
+}  // namespace baton::sim

@@ -1,0 +1,211 @@
+#include "sim/world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/json_writer.h"
+#include "control/options.h"
+
+namespace baton::sim {
+namespace {
+
+constexpr seconds settle_within{30};
+constexpr seconds settle_on{3};
+
+std::string text_of(const boost::json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
+}
+
+}  // namespace
+
+ManagerProcess::ManagerProcess(Ground& ground, const config::Config& config,
+                               std::shared_ptr<store::State> disk, int life, const SimProcesses& hooks)
+    : ground_(ground),
+      process_(std::make_unique<Process>(ground.scheduler)),
+      engine_(ground, *process_, "manager"),
+      hooks_(ground, *process_),
+      store_(ground.scheduler, *process_, std::move(disk), ground.seed + static_cast<uint64_t>(life),
+             control::store_limits(config), [this](const store::Command& c) { observe(c); }) {
+    hooks_.play = hooks.play;
+    hooks_.log = hooks.log;
+    manager_ = std::make_unique<control::Manager>(control::Parts{.clock = *process_,
+                                                                 .engine = engine_,
+                                                                 .store = store_,
+                                                                 .processes = hooks_,
+                                                                 .hostname = "manager",
+                                                                 .token = fmt::format("life-{}", life),
+                                                                 .configuration_files = {},
+                                                                 .apply_outside = {}},
+                                                  config);
+    manager_->subscribe([this](const control::Event& event) { tell(event); });
+    manager_->start();
+}
+
+/// The event loop goes first: its coroutines may hold what the manager owns, and none of them runs again.
+ManagerProcess::~ManagerProcess() {
+    process_->kill();
+    manager_.reset();
+}
+
+void ManagerProcess::tell(const control::Event& event) {
+    const auto object = boost::json::parse(event.json).as_object();
+    if (event.type == "problem") {
+        ground_.trace.note("problem", fmt::format("{} {}: {}", text_of(object, "instance"),
+                                                  text_of(object, "code"), text_of(object, "description")));
+    } else if (event.type == "problem-cleared") {
+        ground_.trace.note("cleared",
+                           fmt::format("{} {}", text_of(object, "instance"), text_of(object, "code")));
+    } else if (event.type == "recovery-step") {
+        ground_.trace.note("recovery", text_of(object, "message"));
+    }
+}
+
+void ManagerProcess::observe(const store::Command& command) {
+    const auto* audit = std::get_if<store::AddAudit>(&command);
+    if (audit == nullptr) return;
+    const auto& entry = audit->entry;
+    if (entry.type == "recovery-blocked" || entry.type == "end-downtime")
+        ground_.trace.note("audit", fmt::format("{}: {}", entry.instance.text(), entry.message));
+}
+
+World::World(uint64_t seed, std::string config)
+    : ground_(seed),
+      config_text_(std::move(config)),
+      hooks_clock_(ground_.scheduler),
+      hooks_(ground_, hooks_clock_) {
+    hooks_.log = &hooks_run_;
+    ground_.addresses["manager"] = "10.0.0.1";
+}
+
+World::~World() = default;
+
+Server& World::add(const std::string& name, uint16_t port) {
+    const InstanceKey key{name, port};
+    servers_.push_back(std::make_unique<Server>(ground_, key, "7300000000000000001"));
+    auto& server = *servers_.back();
+    ground_.servers[key] = &server;
+    ground_.addresses.try_emplace(name, fmt::format("10.0.0.{}", 10 + servers_.size()));
+    ground_.servers[{ground_.addresses[name], port}] = &server;
+    return server;
+}
+
+Server& World::primary(const std::string& name, uint16_t port) {
+    auto& server = add(name, port);
+    server.become_primary(std::make_shared<Branch>());
+    return server;
+}
+
+Server& World::standby(const std::string& name, const std::string& upstream, bool with_slot) {
+    auto& above = upstream.empty() ? *servers_.front() : (*this)[upstream];
+    auto& server = add(name, above.key().port);
+    server.become_standby(above, with_slot);
+    return server;
+}
+
+Server& World::operator[](const std::string& name) {
+    const auto at = std::ranges::find_if(servers_, [&](const auto& s) { return s->key().host == name; });
+    if (at == servers_.end()) {
+        std::fprintf(stderr, "the simulated world has no server %s\n", name.c_str());
+        std::abort();
+    }
+    return **at;
+}
+
+void World::alias(const std::string& name, const std::string& other_host) {
+    auto& server = (*this)[name];
+    ground_.servers[{other_host, server.key().port}] = &server;
+    ground_.addresses[other_host] = ground_.addresses[name];
+}
+
+Client& World::client(Duration pause) {
+    std::vector<InstanceKey> hosts;
+    for (const auto& s : servers_)
+        hosts.push_back(s->key());
+    clients_.push_back(std::make_unique<Client>(ground_, std::move(hosts), pause));
+    return *clients_.back();
+}
+
+const config::Config& World::config() {
+    if (config_) return *config_;
+    const std::string text = config_text_.empty() ? "{}" : config_text_;
+    const auto report =
+        config::check_text(text, "world.json", [](const std::string&) { return std::nullopt; });
+    if (!report.ok()) {
+        std::fprintf(stderr, "%s\n", report.as_error().text().c_str());
+        std::abort();
+    }
+    config_ = report.loaded.values;
+    if (config_->DiscoverySeeds.empty()) {
+        for (const auto& s : servers_)
+            config_->DiscoverySeeds.push_back(s->key().text());
+    }
+    return *config_;
+}
+
+void World::start_manager() {
+    manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_);
+}
+
+void World::kill_manager() {
+    ground_.trace.note("manager", "killed");
+    manager_.reset();
+}
+
+void World::heal() {
+    ground_.network.heal();
+    for (const auto& s : servers_)
+        s->network_changed();
+}
+
+bool World::run_until(const std::function<bool()>& done, Duration within) {
+    return ground_.scheduler.run_until(done, now() + within);
+}
+
+bool World::settle() {
+    const bool found = run_until(
+        [this] {
+            return manager().view()->ready && manager().view()->topology->instance_count() == servers_.size();
+        },
+        settle_within);
+    run_for(settle_on);
+    ground_.trace.mark();
+    return found;
+}
+
+std::vector<std::string> World::writable() const {
+    std::vector<std::string> names;
+    for (const auto& s : servers_) {
+        if (s->accepts_writes()) names.push_back(s->key().host);
+    }
+    return names;
+}
+
+std::vector<uint64_t> World::missing_on(const std::string& name) {
+    const auto have = (*this)[name].rows();
+    std::vector<uint64_t> missing;
+    for (const auto& c : clients_) {
+        for (const auto row : c->acknowledged()) {
+            if (!std::ranges::binary_search(have, row)) missing.push_back(row);
+        }
+    }
+    return missing;
+}
+
+int World::promotions() const {
+    int sum = 0;
+    for (const auto& s : servers_)
+        sum += s->promotions();
+    return sum;
+}
+
+bool World::recovery_open() const {
+    return std::ranges::any_of(disk_->recoveries,
+                               [](const auto& r) { return r.second.state == store::RecoveryState::running; });
+}
+
+}  // namespace baton::sim

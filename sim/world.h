@@ -1,0 +1,115 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/async.h"
+#include "control/manager.h"
+#include "sim/client.h"
+#include "sim/engine.h"
+#include "sim/processes.h"
+#include "sim/server.h"
+#include "sim/store.h"
+
+/// A world in one thread and virtual time: modelled servers, network and clients, and the real manager over
+/// them. The same seed and the same calls give the same trace, byte for byte.
+namespace baton::sim {
+
+/// The manager with its process, its disk aside: to destroy it is kill -9.
+class ManagerProcess {
+  public:
+    ManagerProcess(Ground& ground, const config::Config& config, std::shared_ptr<store::State> disk, int life,
+                   const SimProcesses& hooks);
+    ~ManagerProcess();
+    control::Manager& manager() { return *manager_; }
+    Process& process() { return *process_; }
+
+  private:
+    void tell(const control::Event& event);
+    void observe(const store::Command& command);
+
+    Ground& ground_;
+    std::unique_ptr<Process> process_;
+    SimEngine engine_;
+    SimProcesses hooks_;
+    SimStore store_;
+    std::unique_ptr<control::Manager> manager_;
+};
+
+class World {
+  public:
+    /// `config` is the text of a configuration file; all servers are seeds where it names none. Aborts
+    /// when the configuration is refused.
+    explicit World(uint64_t seed, std::string config = {});
+    ~World();
+
+    Server& primary(const std::string& name, uint16_t port = 5432);
+    Server& standby(const std::string& name, const std::string& upstream = {}, bool with_slot = true);
+    Server& operator[](const std::string& name);
+    /// Another name or address that reaches the same server.
+    void alias(const std::string& name, const std::string& other_host);
+    /// One that tries all servers in the order of their making, and writes every `pause`.
+    Client& client(Duration pause = milliseconds(5));
+
+    void start_manager();
+    void kill_manager();
+    control::Manager& manager() { return manager_->manager(); }
+    bool manager_runs() const { return manager_ != nullptr; }
+    const store::State& disk() const { return *disk_; }
+    /// What the manager's hooks do from its next start on, and what was run.
+    SimProcesses& hooks() { return hooks_; }
+    const std::vector<SimProcesses::Ran>& hooks_run() const { return hooks_run_; }
+
+    Network& network() { return ground_.network; }
+    /// Ends every network fault.
+    void heal();
+    Trace& trace() { return ground_.trace; }
+    MonoTime now() const { return ground_.scheduler.now(); }
+    uint64_t steps() const { return ground_.scheduler.steps(); }
+
+    void run_for(Duration time) { ground_.scheduler.run_for(time); }
+    bool run_until(const std::function<bool()>& done, Duration within);
+    /// Runs until the manager knows every server, and for a while longer; the story begins here.
+    bool settle();
+    /// Runs a command of the manager to its end.
+    template <class T>
+    Result<T> command(Task<Result<T>> task, Duration within = seconds(60));
+
+    /// Names of those that take writes now.
+    std::vector<std::string> writable() const;
+    /// Acknowledged rows that `name` does not hold.
+    std::vector<uint64_t> missing_on(const std::string& name);
+    int promotions() const;
+    bool recovery_open() const;
+
+  private:
+    Server& add(const std::string& name, uint16_t port);
+    const config::Config& config();
+
+    Ground ground_;
+    std::string config_text_;
+    std::optional<config::Config> config_;
+    std::vector<std::unique_ptr<Server>> servers_;
+    std::vector<std::unique_ptr<Client>> clients_;
+    Process hooks_clock_;
+    SimProcesses hooks_;
+    std::vector<SimProcesses::Ran> hooks_run_;
+    std::shared_ptr<store::State> disk_ = std::make_shared<store::State>();
+    std::unique_ptr<ManagerProcess> manager_;
+    int lives_ = 0;
+};
+
+template <class T>
+Result<T> World::command(Task<Result<T>> task, Duration within) {
+    auto result = std::make_shared<std::optional<Result<T>>>();
+    spawn(manager_->process().executor(),
+          [](std::shared_ptr<std::optional<Result<T>>> out, Task<Result<T>> work) -> Task<void> {
+              *out = co_await std::move(work);
+          }(result, std::move(task)));
+    if (!run_until([&] { return result->has_value(); }, within))
+        return fail(ErrorKind::timeout, "the command did not end");
+    return std::move(**result);
+}
+
+}  // namespace baton::sim
