@@ -19,7 +19,7 @@ using Addresses = std::vector<std::string>;
 
 struct Entry {
     Addresses addresses;
-    MonoTime ask_again{};
+    MonoTime ask_again;
     bool looking = false;
     std::string problem;                           // of the last lookup, "" = it succeeded
     std::vector<std::shared_ptr<Signal>> waiters;  // for the lookup under way

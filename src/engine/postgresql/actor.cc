@@ -10,6 +10,7 @@ namespace {
 constexpr milliseconds request_again_after{
     50};  // a promotion asked for once may sleep for 5 s (the 5-second trap)
 constexpr milliseconds poll_interval{2};
+constexpr milliseconds reconnect_interval{50};
 
 constexpr std::string_view not_in_recovery = "55000";
 constexpr std::string_view duplicate_object = "42710";
@@ -32,10 +33,11 @@ Task<Result<void>> request_promotion(HandPtr hand, MonoTime deadline) {
     co_return asked;
 }
 
-/// A connection that fails here does not end the promotion: the server may be about to do it.
-bool worth_another_try(const Error& e) {
+/// A connection that fails does not end a promotion that was asked for: the server may be about to do it.
+bool worth_another_try(const Error& e, int requests) {
+    if (e.kind == ErrorKind::refused || e.kind == ErrorKind::unreachable) return requests > 0;
     return e.kind == ErrorKind::broken || e.kind == ErrorKind::timeout || e.kind == ErrorKind::starting_up ||
-           e.kind == ErrorKind::refused || e.kind == ErrorKind::too_many_connections;
+           e.kind == ErrorKind::too_many_connections;
 }
 
 std::unexpected<Error> not_promoted(const Hand& hand, int requests, const std::string& last) {
@@ -48,14 +50,18 @@ std::unexpected<Error> not_promoted(const Hand& hand, int requests, const std::s
 Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
     auto& clock = hand->wiring->clock;
     Promotion promotion;
-    MonoTime began{}, next_request{};
+    MonoTime began, next_request;
     std::string last;
-    for (; clock.now() < deadline; co_await clock.sleep_for(poll_interval)) {
+    auto pause = poll_interval;
+    for (; clock.now() < deadline; co_await clock.sleep_for(pause)) {
         const auto recovering = co_await is_in_recovery(hand, deadline);
-        if (!recovering && !worth_another_try(recovering.error()))
-            co_return std::unexpected(recovering.error());
-        if (!recovering) last = recovering.error().text();
-        if (!recovering) continue;
+        pause = recovering ? poll_interval : reconnect_interval;
+        if (!recovering) {
+            if (!worth_another_try(recovering.error(), promotion.requests))
+                co_return std::unexpected(recovering.error());
+            last = recovering.error().text();
+            continue;
+        }
         if (!*recovering) {
             promotion.already = promotion.requests == 0;
             promotion.took = promotion.already ? Duration{} : clock.now() - began;
@@ -65,7 +71,8 @@ Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
         if (promotion.requests++ == 0) began = clock.now();
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(hand, deadline);
-        if (!asked && !worth_another_try(asked.error())) co_return std::unexpected(asked.error());
+        if (!asked && !worth_another_try(asked.error(), promotion.requests))
+            co_return std::unexpected(asked.error());
         if (!asked) last = asked.error().text();
     }
     co_return not_promoted(*hand, promotion.requests, last);

@@ -65,6 +65,23 @@ bool succeeded(const PGresult* result) {
     return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
 }
 
+/// Of several addresses that failed, the one that proves least speaks for the server: "refused" must hold for
+/// all of them.
+int doubt(Reach reach) {
+    switch (reach) {
+        case Reach::unresponsive:
+            return 4;
+        case Reach::silent:
+            return 3;
+        case Reach::refused:
+            return 2;
+        case Reach::unreachable:
+            return 1;  // often an IPv6 address on a host without IPv6
+        default:
+            return 0;
+    }
+}
+
 /// Each of the addresses left gets an equal part of the time left.
 MonoTime share_of(MonoTime now, MonoTime deadline, size_t addresses) {
     return now + (deadline - now) / static_cast<int64_t>(addresses);
@@ -79,7 +96,7 @@ std::string sqlstate_of(const PGresult* result) {
 std::string message_of(const PGresult* result) {
     auto message = field_of(result, PG_DIAG_MESSAGE_PRIMARY);
     if (message.empty()) message = trim(PQresultErrorMessage(result));
-    for (const int part : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT}) {
+    for (const char part : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT}) {
         if (const auto text = field_of(result, part); !text.empty()) message += "; " + text;
     }
     return message;
@@ -114,11 +131,10 @@ Task<Opened> Session::open(MonoTime deadline) {
     for (size_t i = 0; i < addresses->size(); ++i) {
         const auto now = wiring_->clock.now();
         if (i > 0 && now >= deadline) break;
-        opened = co_await connect_to((*addresses)[i], share_of(now, deadline, addresses->size() - i));
-        if (opened || known_alive(opened.error().reach) ||
-            opened.error().error.kind == ErrorKind::cancelled) {
-            co_return opened;
-        }
+        auto tried = co_await connect_to((*addresses)[i], share_of(now, deadline, addresses->size() - i));
+        if (tried || known_alive(tried.error().reach)) co_return tried;
+        if (tried.error().error.kind == ErrorKind::cancelled) co_return tried;
+        if (opened || doubt(tried.error().reach) > doubt(opened.error().reach)) opened = std::move(tried);
     }
     wiring_->resolver.suspect(key_.host);  // the name may point elsewhere by now
     co_return opened;
@@ -127,8 +143,7 @@ Task<Opened> Session::open(MonoTime deadline) {
 ConnectionPtr Session::start_connect(const std::string& address) const {
     const auto& login = wiring_->login;
     Parameters parameters;
-    parameters.add("host",
-                   key_.host);  // for certificates and the password file; no lookup, as hostaddr is given
+    parameters.add("host", key_.host);  // for certificates and the password file; hostaddr saves the lookup
     parameters.add("hostaddr", address);
     parameters.add("port", std::to_string(key_.port));
     parameters.add("user", login.user);
