@@ -122,6 +122,15 @@ constexpr std::array failure_rules{
     Rule{Code::unreachable_primary,
          [](const Situation& s) { return lost_primary(s) || (s.self.is_primary() && answers_with_error(s)); },
          witnesses},
+    Rule{
+        Code::primary_unresponsive,
+        [](const Situation& s) { return answering_primary(s) && s.self.new_sessions_hang_since.has_value(); },
+        [](const Situation& s) {
+            return s.self.key.text() +
+                   " answers on its old sessions, but new connections get no answer for " +
+                   duration_text(s.now - *s.self.new_sessions_hang_since) +
+                   ": its postmaster hangs, and clients that connect now wait";
+        }},
     Rule{Code::split_brain, [](const Situation& s) { return rival_of(s.cluster, s.self) != nullptr; },
          rivals_phrase},
     Rule{Code::stale_primary, [](const Situation& s) { return answering_primary(s) && superseded(s); },

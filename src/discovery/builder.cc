@@ -47,6 +47,7 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Member&
     instance->role = member.role;
     instance->streamed_until = member.streamed_until;
     instance->testimony_held_until = member.testimony_held_until;
+    instance->new_sessions_hang_since = member.new_sessions_hang_since;
     if (member.role != Role::primary && member.edge) {
         const auto known = canonical(input.members, *member.edge);
         instance->upstream = known ? known : member.edge;

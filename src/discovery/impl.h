@@ -30,6 +30,7 @@ struct Endpoint {
     bool trying = false;                ///< an attempt is under way
     MonoTime began{};                   ///< of the last attempt
     MonoTime heard{};                   ///< last answer to a probe or a touch
+    MonoTime greeted{};                 ///< last time that a new connection was tried beside the old one
     std::optional<MonoTime> broken_at;  ///< the idle session ended then
     std::vector<Waiter> waiters;
     size_t sender_signature = 0;  ///< of the rows that were last matched
@@ -90,6 +91,8 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     Task<void> watch(EndpointPtr e);
     Task<void> attempt(EndpointPtr e);
     Task<void> touch(EndpointPtr e);
+    void greet_now_and_then(const EndpointPtr& e);
+    Task<void> greet(EndpointPtr e);
     MonoTime next_wake(const Endpoint& e) const;
     MonoTime due(const Endpoint& e) const;
     Duration interval(const Endpoint& e) const;

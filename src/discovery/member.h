@@ -26,6 +26,7 @@ struct Member {
     std::optional<InstanceKey> edge;  ///< upstream as last known; may be an alias of a member
     std::optional<MonoTime> streamed_until;
     std::optional<MonoTime> testimony_held_until;
+    std::optional<MonoTime> new_sessions_hang_since;
 };
 
 /// One server, whatever name reached it: nothing else has the same start time in microseconds, port,

@@ -9,6 +9,9 @@ namespace baton::discovery {
 namespace {
 
 constexpr size_t samples_limit = 20000;
+constexpr int polls_per_greeting = 5;
+/// A large fleet is greeted less often: a connection costs both sides much more than a probe.
+constexpr milliseconds greeting_share{3};
 constexpr int broken_greeting_retries = 3;
 constexpr milliseconds broken_greeting_pause{3};
 constexpr milliseconds urgent_interval{10};
@@ -37,6 +40,7 @@ Task<void> Impl::watch(EndpointPtr e) {
             co_await e->signal.wait_until(wake);
         if (e->stopped || stopped_) break;
         const auto now = clock_.now();
+        greet_now_and_then(e);
         if (e->kicked || now >= due(*e)) {
             if (!std::exchange(e->kicked, false)) add_sample(*e, now, now - due(*e));
             co_await attempt(e);
@@ -94,6 +98,36 @@ Task<void> Impl::touch(EndpointPtr e) {
     }
     note_failure(*e, touched.error(), began, touched.error().on_new_connection);
     e->kicked = true;
+}
+
+/// A primary whose old session answers may still be hung for everyone who connects now (a stopped postmaster,
+/// a full process table): a new connection is tried every few polls, and at every poll while that fails.
+void Impl::greet_now_and_then(const EndpointPtr& e) {
+    const auto& m = e->member;
+    if (!m.health.ok() || m.role != topology::Role::primary || !m.seen || m.seen->senders.empty()) return;
+    const auto fair_share = greeting_share * static_cast<int64_t>(endpoints_.size());
+    const auto pause = m.new_sessions_hang_since
+                           ? Duration(options_.poll_interval)
+                           : std::max<Duration>(polls_per_greeting * options_.poll_interval, fair_share);
+    const auto now = clock_.now();
+    if (now - e->greeted < pause) return;
+    e->greeted = now;
+    spawn(clock_.executor(), greet(e));
+}
+
+Task<void> Impl::greet(EndpointPtr e) {
+    const auto self = shared_from_this();
+    const auto began = clock_.now();
+    const auto probe = engine_.make_probe(e->member.key);
+    const auto greeted = co_await probe->touch(began + options_.probe_timeout);
+    if (e->stopped || stopped_) co_return;
+    auto& since = e->member.new_sessions_hang_since;
+    const auto before = since;
+    const bool hangs = !greeted && (greeted.error().reach == topology::Reach::unresponsive ||
+                                    greeted.error().reach == topology::Reach::silent);
+    if (!hangs || !e->member.health.ok()) since.reset();
+    if (hangs && !since) since = began;
+    if (before.has_value() != since.has_value()) mark(e->member.cluster_id, true);
 }
 
 Duration Impl::interval(const Endpoint& e) const {

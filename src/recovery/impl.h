@@ -53,10 +53,10 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
 
   private:
     // watch.cc: from problems to responses
-    void compare(const std::string& id, Watched& watched, const std::vector<Problem>& before);
+    void compare(Watched& watched, const std::vector<Problem>& before);
     void note_codes(Watched& watched);
     void consider(const std::string& id, Watched& watched, const Problem& problem);
-    void prepare(const std::string& id, Watched& watched, const Problem& problem);
+    void prepare(Watched& watched, const Problem& problem);
     Task<void> check_receiver(InstanceKey standby);
     Task<void> respond(std::string id, Problem problem);
     const store::Detection* active_detection(const Problem& problem) const;

@@ -16,6 +16,10 @@ constexpr seconds warm_age{30};
 constexpr milliseconds doubt_before_check{500};
 constexpr std::string_view lost_in_recovery = "lost-in-recovery";
 
+bool reads_alike(const Problem& a, const Problem& b) {
+    return a.description == b.description && a.downtimed == b.downtimed;
+}
+
 bool same(const Problem& a, const Problem& b) {
     return a.code == b.code && a.instance == b.instance;
 }
@@ -56,7 +60,7 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
     watched.snapshot = cluster;
     auto before =
         std::exchange(watched.problems, analysis::analyse(*cluster, options_.analysis, clock_.now()));
-    compare(id, watched, before);
+    compare(watched, before);
     end_lost_downtimes(watched);
     reattach_stranded(watched);
     const auto problems = watched.problems;
@@ -66,7 +70,7 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
     }
 }
 
-void Impl::compare(const std::string& id, Watched& watched, const std::vector<Problem>& before) {
+void Impl::compare(Watched& watched, const std::vector<Problem>& before) {
     bool changed = false;
     for (const auto& p : watched.problems) {
         if (std::ranges::any_of(before, [&](const auto& b) { return same(b, p); })) continue;
@@ -86,11 +90,8 @@ void Impl::compare(const std::string& id, Watched& watched, const std::vector<Pr
         watched.reported.erase({b.instance, b.code});
         store_.apply(store::RemoveBlocked{b.instance});
     }
-    (void)id;
-    if (changed || watched.problems.size() != before.size()) {
-        ++version_;
-        note_codes(watched);
-    }
+    if (changed) note_codes(watched);
+    if (changed || !std::ranges::equal(watched.problems, before, reads_alike)) ++version_;
 }
 
 void Impl::note_codes(Watched& watched) {
@@ -110,7 +111,7 @@ void Impl::note_codes(Watched& watched) {
 
 /// Called for each snapshot that shows the problem: cheap unless something is to be done.
 void Impl::consider(const std::string& id, Watched& watched, const Problem& problem) {
-    prepare(id, watched, problem);
+    prepare(watched, problem);
     const ProblemKey key{problem.instance, problem.code};
     if (watched.responding.contains(key)) return;
     const auto* detection = active_detection(problem);
@@ -127,7 +128,7 @@ void Impl::consider(const std::string& id, Watched& watched, const Problem& prob
 
 /// While it is not yet sure: open sessions that a failover would need, and make doubtful receivers prove
 /// themselves.
-void Impl::prepare(const std::string& id, Watched& watched, const Problem& problem) {
+void Impl::prepare(Watched& watched, const Problem& problem) {
     const auto* failed = watched.snapshot->find(problem.instance);
     if (failed == nullptr || failed->health.ok() || !failed->health.confirmed || watched.recovering) return;
     if (topology::known_alive(failed->health.reach) && failed->health.reach != topology::Reach::starting)
@@ -157,7 +158,6 @@ void Impl::prepare(const std::string& id, Watched& watched, const Problem& probl
                      standby->key.text(), problem.instance.text());
         spawn(clock_.executor(), check_receiver(standby->key));
     }
-    (void)id;
 }
 
 /// Back to streaming is a veto, not back at the deadline is agreement; until then its absence proves nothing.
