@@ -9,6 +9,8 @@
 namespace baton::engine::postgresql {
 namespace {
 
+constexpr int tls_reads_max = 2;  // 16 kB of a record, 8 kB at a time
+
 /// Keywords and values for PQconnectStartParams.
 class Parameters {
   public:
@@ -341,7 +343,14 @@ void Session::on_readable(uint64_t generation, const boost::system::error_code& 
 }
 
 void Session::pump() {
-    const bool readable = PQconsumeInput(conn_.get()) == 1;
+    bool readable = PQconsumeInput(conn_.get()) == 1;
+    // A TLS record may be larger than what libpq takes at a time; the kernel does not announce the rest
+    // again.
+    for (int more = 0; more < tls_reads_max && readable && asking_ && PQsslInUse(conn_.get()) == 1 &&
+                       PQisBusy(conn_.get()) == 1;
+         ++more) {
+        readable = PQconsumeInput(conn_.get()) == 1;
+    }
     const auto generation = generation_;
     if (readable) collect();
     if (generation != generation_) return;

@@ -236,6 +236,27 @@ TEST_F(LivePostgresql, refusals_are_told_apart) {
     }
 }
 
+TEST_F(LivePostgresql, speaks_tls_and_checks_names) {
+    auto& server = add("tls");
+    if (!server.enable_tls()) GTEST_SKIP() << "no openssl program";
+    server.start();
+    auto login = login_as("mgr", "mgr-pass");
+    login.sslmode = "verify-full";
+    login.sslrootcert = server.certificate();
+    const auto engine = make_engine(*loop.clock, login);
+    const auto probe = engine->make_probe({"localhost", server.key().port});
+    ASSERT_TRUE(look_until_up(loop, *probe)) << server.log();
+    for (int i = 0; i < 3; ++i)
+        EXPECT_TRUE(loop.run(probe->look(loop.in(milliseconds(2000)))));
+    const auto wrong_name = failure(server.key(), login);  // the certificate is not for 127.0.0.1
+    EXPECT_EQ(wrong_name.reach, Reach::not_permitted) << wrong_name.error.text();
+    EXPECT_EQ(wrong_name.error.kind, ErrorKind::authentication);
+    int broken = 0;
+    probe->on_broken([&] { ++broken; });
+    server.kill_and_reap();
+    EXPECT_TRUE(loop.run_until([&] { return broken > 0; }, milliseconds(1000)));
+}
+
 TEST_F(LivePostgresql, a_full_server_and_one_that_shuts_down_are_alive) {
     auto& primary = add_primary();
     std::vector<std::unique_ptr<engine::Probe>> crowd;

@@ -180,6 +180,16 @@ void Server::become_standby(const std::string& conninfo, const std::string& slot
                                                             quoted(conninfo), quoted(slot)));
 }
 
+bool Server::enable_tls() {
+    if (!std::filesystem::exists("/usr/bin/openssl")) return false;
+    run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-keyout",
+                 data_ + "/server.key", "-out", certificate()},
+                data_ + ".log");
+    write_file(data_ + "/postgresql.conf", "ssl = on\n", true);
+    return true;
+}
+
 void Server::start() {
     pid_ = start_program({programs() + "/postgres", "-D", data_}, data_ + ".log");
 }

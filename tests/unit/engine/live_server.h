@@ -71,6 +71,9 @@ class Server {
 
     /// Makes it a standby with this primary_conninfo.
     void become_standby(const std::string& conninfo, const std::string& slot = "");
+    /// Gives it a certificate of its own for localhost; false when there is no openssl program.
+    bool enable_tls();
+    std::string certificate() const { return data_ + "/server.crt"; }
     void start();
     void signal(int number) const;      ///< to the postmaster
     void signal_all(int number) const;  ///< to the postmaster and all its children
