@@ -228,6 +228,11 @@ std::string remedy_for(const Facts& facts, const Unanswered& server) {
             return fmt::format("check the firewall between here and {}, and whether the server hangs",
                                server.key.text());
         case ErrorKind::authentication:
+            if (server.error.message.contains("SSL")) {
+                return fmt::format(
+                    "PostgreSQLSSLMode is \"{}\": turn ssl on in the server, or change the mode",
+                    c.PostgreSQLSSLMode);
+            }
             return fmt::format(
                 "check the password and sslmode; in pg_hba.conf of {}: host {} {} <manager's address> "
                 "scram-sha-256",

@@ -98,6 +98,30 @@ void check_known_to_manager(const Facts& facts, const Cluster& cluster, Notes& n
     if (notes.clean()) notes.pass(fmt::format("the manager watches {}", counted(watched, "server")));
 }
 
+namespace {
+
+std::string remedy_for(const analysis::Problem& problem) {
+    using enum analysis::Code;
+    switch (problem.code) {
+        case stale_primary:
+        case split_brain:
+            return "stop the one on the older timeline at once; then make it a standby with pg_rewind or "
+                   "pg_basebackup";
+        case primary_crash_recovery:
+            return "wait: it lives and recovers; its log says how far it is";
+        case too_many_connections:
+            return "raise max_connections, or end idle sessions";
+        case authentication_failed:
+            return "check the password, sslmode and pg_hba.conf for the manager's role";
+        default:
+            return problem.actionable() ? "baton plan CLUSTER shows what would be done; baton recover " +
+                                              problem.instance.text() + " does it"
+                                        : "see the log of " + problem.instance.text();
+    }
+}
+
+}  // namespace
+
 void check_problems(const Facts& facts, const Cluster& cluster, Notes& notes) {
     const auto policy = control::recovery_options(facts.settings(), {}, {}).analysis;
     for (const auto& problem : analysis::analyse(cluster, policy, facts.now)) {
@@ -106,7 +130,7 @@ void check_problems(const Facts& facts, const Cluster& cluster, Notes& notes) {
         if (info.structure || problem.code == analysis::Code::no_problem) continue;
         const auto text = fmt::format("{}: {}", info.name, problem.description);
         const auto level = info.severity == analysis::Severity::critical ? Level::fail : Level::warn;
-        notes.add(level, problem.instance, text, std::string(info.meaning));
+        notes.add(level, problem.instance, text, remedy_for(problem));
     }
     if (notes.clean()) notes.pass("the manager would report no failure");
 }

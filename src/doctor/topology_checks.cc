@@ -275,7 +275,7 @@ void check_many_hosts(const Cluster& cluster, const Instance& standby, Notes& no
 
 }  // namespace
 
-void check_conninfo(const Facts&, const Cluster& cluster, Notes& notes) {
+void check_conninfo(const Facts& facts, const Cluster& cluster, Notes& notes) {
     bool any = false;
     for (const auto* standby : standbys(cluster)) {
         any = true;
@@ -283,8 +283,9 @@ void check_conninfo(const Facts&, const Cluster& cluster, Notes& notes) {
         if (!up.readable) {
             notes.fail(standby->key,
                        "primary_conninfo: " + (up.problem.empty() ? "cannot be read" : up.problem),
-                       "GRANT pg_monitor to the manager's role, or correct the text: key='value' pairs, ' "
-                       "and \\ escaped by \\");
+                       standby->seen->can_see_all
+                           ? "correct the text: key='value' pairs, with ' and \\ escaped by \\"
+                           : fmt::format("GRANT pg_monitor TO {};", role_name(facts.settings())));
             continue;
         }
         if (up.hosts.empty())
