@@ -67,6 +67,7 @@ Result<Subject> find_subject(const Options& options, const Facts& facts, const G
     }
     subject.seeds = control::seeds(c);
     std::vector<InstanceKey> known;
+    known.reserve(facts.manager.instances.size());
     for (const auto& i : facts.manager.instances)
         known.push_back(i.key);
     add_new(subject.seeds, known);

@@ -117,8 +117,8 @@ struct Facts {
     std::vector<ClusterPtr> clusters;  ///< those that are reported on
     std::vector<Examined> examined;
     bool stable = true;  ///< the picture had stopped changing
-    MonoTime now{};
-    WallTime wall{};
+    MonoTime now;
+    WallTime wall;
 
     const config::Config& settings() const { return config.loaded.values; }
     const engine::Examination* examination(const InstanceKey& key) const;

@@ -37,6 +37,7 @@ Listening try_socket_file(const std::string& path) {
     address.sun_family = AF_UNIX;
     path.copy(static_cast<char*>(address.sun_path), path.size());
     const Socket probe(AF_UNIX);
+    if (probe.get() < 0) return judge(errno);
     const bool answered =
         ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
     return answered ? judge(EADDRINUSE) : Listening{};

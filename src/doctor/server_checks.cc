@@ -62,6 +62,7 @@ std::vector<Missing> missing_privileges(const Facts& facts, const Cluster& clust
         known.servers.push_back(i->key);
     }
     std::vector<Missing> out;
+    out.reserve(by_what.size());
     for (auto& [remedies, missing] : by_what)
         out.push_back(std::move(missing));
     return out;
