@@ -1,6 +1,7 @@
 #include "discovery/builder.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace baton::discovery {
 namespace {
@@ -9,11 +10,19 @@ using topology::Cluster;
 using topology::Instance;
 using topology::Role;
 
-std::optional<InstanceKey> canonical(std::span<const Member* const> members, const InstanceKey& key) {
+/// Every name of every member, and whose it is.
+using Names = std::unordered_map<InstanceKey, const InstanceKey*>;
+
+Names names_of(std::span<const Member* const> members) {
+    Names names;
+    names.reserve(members.size());
     for (const auto* m : members) {
-        if (m->key == key || std::ranges::find(m->aliases, key) != m->aliases.end()) return m->key;
+        for (const auto& alias : m->aliases)
+            names.emplace(alias, &m->key);
     }
-    return std::nullopt;
+    for (const auto* m : members)
+        names[m->key] = &m->key;
+    return names;
 }
 
 void add_record(const store::State& record, WallTime wall, Instance& instance) {
@@ -36,7 +45,7 @@ void add_record(const store::State& record, WallTime wall, Instance& instance) {
     }
 }
 
-std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Member& member) {
+std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& names, const Member& member) {
     auto instance = std::make_shared<Instance>();
     instance->key = member.key;
     instance->aliases = member.aliases;
@@ -49,9 +58,9 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Member&
     instance->testimony_held_until = member.testimony_held_until;
     instance->new_sessions_hang_since = member.new_sessions_hang_since;
     if (member.role != Role::primary && member.edge) {
-        const auto known = canonical(input.members, *member.edge);
-        instance->upstream = known ? known : member.edge;
-        instance->upstream_known = known.has_value();
+        const auto known = names.find(*member.edge);
+        instance->upstream_known = known != names.end();
+        instance->upstream = instance->upstream_known ? *known->second : *member.edge;
     }
     add_record(*input.record, input.wall, *instance);
     if (input.annotate) input.annotate(instance->key, *instance);
@@ -60,24 +69,20 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Member&
 
 using Instances = std::vector<std::shared_ptr<Instance>>;
 
-Instance* find(const Instances& instances, const InstanceKey& key) {
-    for (const auto& i : instances) {
-        if (i->key == key) return i.get();
-    }
-    return nullptr;
-}
-
 void link(Instances& instances) {
+    std::unordered_map<InstanceKey, Instance*> by_key;
+    by_key.reserve(instances.size());
+    for (const auto& i : instances)
+        by_key[i->key] = i.get();
     for (const auto& i : instances) {
-        if (!i->upstream_known) continue;
-        if (auto* up = find(instances, *i->upstream); up != nullptr && up != i.get())
-            up->downstream.push_back(i->key);
+        if (i->upstream_known && *i->upstream != i->key)
+            by_key.at(*i->upstream)->downstream.push_back(i->key);
     }
     for (const auto& i : instances) {
         std::ranges::sort(i->downstream);
         const Instance* at = i.get();
         while (at->upstream_known && i->depth <= static_cast<int>(instances.size())) {
-            at = find(instances, *at->upstream);
+            at = by_key.at(*at->upstream);
             ++i->depth;
         }
     }
@@ -141,8 +146,9 @@ topology::Lag measure_lag(const Observation& standby, const Observation* primary
 std::shared_ptr<const Cluster> build_cluster(const ClusterInput& input) {
     Instances instances;
     instances.reserve(input.members.size());
+    const auto names = names_of(input.members);
     for (const auto* m : input.members)
-        instances.push_back(make_instance(input, *m));
+        instances.push_back(make_instance(input, names, *m));
     link(instances);
     auto cluster = std::make_shared<Cluster>();
     cluster->id = input.id;
