@@ -46,7 +46,7 @@ class TestFromOneSeed:
         cluster, manager = chain
         query = f"SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity WHERE usename = '{postgres.MANAGER_USER}'"
         before = cluster["n1"].value(query)
-        assert len(before) <= 2, "at most a probing and an acting session"
+        assert len(before) <= 3, "sessions to probe, to touch and to act, and no more"
         polled = manager.instances()[cluster["n1"].port]["LastSeenTimestamp"]
         wait_until(lambda: manager.instances()[cluster["n1"].port]["LastSeenTimestamp"] > polled, 10, "the next probe")
         assert set(before) & set(cluster["n1"].value(query)), "the probing session lasts"
@@ -65,12 +65,13 @@ def test_5_cascade_from_the_top(world):
     assert len(manager.cluster(cluster["n1"].key)) == 4
 
 
-def test_twenty_servers_within_two_seconds(world):
-    """The tree of the issue is 20 servers; here 8, three levels deep, within 2 s of the seed."""
-    cluster = world.cluster(8, "tree")
+@pytest.mark.parametrize("nodes, hint", [(8, "hostport"), (8, "name"), pytest.param(20, "hostport", marks=pytest.mark.slow)])
+def test_a_whole_tree_within_two_seconds(world, nodes, hint):
+    """Three levels and more from one leaf within 2 s, by names of the form host:port and by trying ports."""
+    cluster = world.cluster(nodes, "tree", node_options={"*": {"application_name": hint}})
     manager = world.manager(cluster)
-    manager.discover(cluster["n8"])
-    wait_until(lambda: len(manager.instances()) == 8, 2, "all servers are known")
+    manager.discover(cluster[f"n{nodes}"])
+    wait_until(lambda: len(manager.instances()) == nodes, 2, "all servers are known")
 
 
 def test_1_quoted_host_name_survives_the_death_of_the_primary(world):
@@ -186,8 +187,9 @@ def test_7_an_idle_cluster_does_not_lag(world):
     def lag():
         return manager.instances()[cluster["n2"].port]["ReplicationLagSeconds"]
     cluster["n1"].sql("INSERT INTO ledger (id, writer) VALUES (1, 'once')", database="app")
-    holds_for(lambda: lag() in ({"Int64": 0, "Valid": True}, {"Int64": 1, "Valid": True}), 6, "lag 0 after idle seconds")
-    assert lag() == {"Int64": 0, "Valid": True}
+    seen = set()
+    holds_for(lambda: seen.add(str(lag())) or True, 6, "idle seconds")
+    assert seen == {"{'Int64': 0, 'Valid': True}"}, "also in the moment after the first write"
     cluster["n2"].stop()
     cluster["n2"].start()
     settle(manager, cluster)
