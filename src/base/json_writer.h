@@ -7,9 +7,8 @@
 namespace baton {
 
 /// Writes compact JSON into one string, keys in the order of the calls. Strings are escaped as Go's encoder
-/// does
-/// (`<`, `>`, `&` become \u003c \u003e \u0026), because scripts compare answers byte by byte. Not
-/// thread-safe.
+/// does (`<`, `>`, `&` become \u003c \u003e \u0026; each byte that is not UTF-8 becomes \ufffd), because
+/// scripts compare answers byte by byte. Not thread-safe.
 class JsonWriter {
   public:
     JsonWriter& begin_object();
