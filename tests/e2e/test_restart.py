@@ -43,7 +43,7 @@ def test_killed_in_a_hook(world, hook):
     cluster, manager = world.watched(3, config={hook: [command]})
     (world.home / "pid").write_text(str(manager.pid))
     writer = world.writer(cluster)
-    cluster["n1"].kill9()
+    writer.note_kill(cluster["n1"].kill9())
     wait_until(lambda: not manager.running(), 15, "the manager is killed in its hook")
     manager.start()
     assert_one_promotion(cluster, manager, writer)
@@ -79,7 +79,7 @@ def test_killed_at_any_time(world, milliseconds):
     cluster, manager = world.watched(3)
     writer = world.writer(cluster)
     timer = threading.Timer(milliseconds / 1000, lambda: os.kill(manager.pid, signal.SIGKILL))
-    cluster["n1"].kill9()
+    writer.note_kill(cluster["n1"].kill9())
     timer.start()
     wait_until(lambda: not manager.running(), 5, "the manager is killed")
     manager.start()
@@ -91,7 +91,7 @@ def test_down_while_the_primary_dies(world):
     cluster, manager = world.watched(3)
     writer = world.writer(cluster)
     manager.kill9()
-    cluster["n1"].kill9()
+    writer.note_kill(cluster["n1"].kill9())
     manager.start()
     assert_one_promotion(cluster, manager, writer)
 
@@ -99,9 +99,11 @@ def test_down_while_the_primary_dies(world):
 def test_killed_at_rest_and_started_again(world):
     """A restart on a healthy cluster does nothing but look."""
     cluster, manager = world.watched(3)
+    assert manager.stop() == 0
     for _ in range(3):
-        manager.kill9()
         manager.start()
+        manager.kill9()
+    manager.start()
     settle(manager, cluster)
     assert not manager.recoveries() and cluster["n1"].is_primary()
 

@@ -115,7 +115,7 @@ def test_scenario_23_a_chain_loses_its_primary(world):
     (PostgreSQL itself lets it reconnect only when the delay of what it holds back has passed)."""
     cluster, manager = world.watched(4, "cascade", node_options={"n4": {"settings": {"recovery_min_apply_delay": "'10min'"}}})
     writer = world.writer(cluster)
-    cluster["n1"].kill9()
+    writer.note_kill(cluster["n1"].kill9())
     assert successor_of(wait_recovered(manager), cluster) is cluster["n2"]
     wait_writes(writer)
     wait_follows(cluster["n3"], cluster["n2"])
@@ -129,7 +129,7 @@ def test_13_children_of_a_sibling_go_on(world):
     """3.3.13: n1 <- n2, n3; n3 <- n4: after the failover n3 follows n2, and n4 is still below n3 with all its rows."""
     cluster, manager = world.watched(4, node_options={"n4": {"upstream": "n3"}})
     writer = world.writer(cluster)
-    cluster["n1"].kill9()
+    writer.note_kill(cluster["n1"].kill9())
     new = successor_of(wait_recovered(manager), cluster)
     wait_writes(writer)
     if new is cluster["n2"]:

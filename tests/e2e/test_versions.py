@@ -16,7 +16,7 @@ def test_discovery_failover_and_rewiring(world, version):
     wait_follows(cluster["n4"], cluster["n1"])
     wait_until(cluster.caught_up, 10, "all standbys have everything")
     writer = world.writer(cluster)
-    killed_at = cluster["n1"].kill9()
+    killed_at = writer.note_kill(cluster["n1"].kill9())
     wait_writes(writer, killed_at)
     new = successor_of(wait_recovered(manager), cluster)
     for node in cluster:
