@@ -70,6 +70,7 @@ class Node:
 
     def spawn(self):
         """Starts the postmaster and does not wait until it answers."""
+        processes.release_segment(self.data)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         command = [*self.cluster.prefix(self.spec), str(postgres.bin_directory(self.cluster.version) / "postgres"),
                    "-D", str(self.data)]
@@ -266,6 +267,7 @@ class Node:
         """This server, stopped or dead, comes back as a fresh standby of `upstream`."""
         if self.alive():
             self.kill9()
+        processes.release_segment(self.data)
         shutil.rmtree(self.data, ignore_errors=True)
         self.ensure_slot_on(upstream)
         self.cluster.copy_online(upstream, self.data)
@@ -442,6 +444,7 @@ class Cluster:
         for node in self:
             processes.send(node.pids(), signal.SIGCONT)
             processes.kill_all(node.data, node.pid)
+            processes.release_segment(node.data)
         if remove:
             shutil.rmtree(self.directory, ignore_errors=True)
 

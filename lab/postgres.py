@@ -37,6 +37,8 @@ SETTINGS = {
     "wal_keep_size": "64MB", "max_wal_size": "256MB", "password_encryption": "scram-sha-256",
     "log_line_prefix": "'%m [%p] %a '", "log_connections": "off", "autovacuum": "on", "lc_messages": "C",
     "timezone": "UTC", "log_timezone": "UTC", "jit": "off",
+    # In the data directory, so that what a killed server leaves behind goes with it.
+    "dynamic_shared_memory_type": "mmap",
 }
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lab import postgres
+from lab import postgres, processes
 from lab.wait import holds_for, wait_until
 from world import settle, successor_of, wait_code, wait_recovered
 
@@ -285,6 +285,7 @@ class TestTwoSystems:
         world.watch(manager, ours)
         reused = ours["n2"]
         reused.kill9()
+        processes.release_segment(reused.data)
         postgres.run(["rm", "-rf", reused.data])
         postgres.copy_tree(postgres.template(15, 1), reused.data)
         ours.write_conf(reused)
