@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "app/config_command.h"
+#include "app/configured_api.h"
 #include "app/serve.h"
 #include "base/text.h"
 #include "cli/client.h"
@@ -95,6 +96,7 @@ int print(const Result<std::string>& text) {
 int run_client(cli::Personality personality, Args args) {
     const auto http = cli::make_curl_http();
     auto io = cli::real_io(personality, *http);
+    io.configured_api = configured_api;
     return cli::run_client(personality, std::move(args), io);
 }
 

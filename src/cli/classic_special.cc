@@ -180,8 +180,10 @@ int recover(const Call& call) {
     if (!answer) return exit_refused;
     if (!answer->failed()) return say(call, print::key(*answer, call));
     // Nothing to do is no failure for the binary: it prints no promoted instance.
-    const bool not_attempted = answer->message().find("not attempted") != std::string::npos;
-    return complain(call.personality, call.io, answer->message(), not_attempted ? exit_ok : exit_refused);
+    if (answer->message().find("not attempted") == std::string::npos)
+        return complain(call.personality, call.io, answer->message());
+    call.io.err(fmt::format("{} WARNING {}\n", plain_time(call.io.now()), answer->message()));
+    return exit_ok;
 }
 
 int raft_leader(const Call& call) {

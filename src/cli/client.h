@@ -21,6 +21,12 @@ enum class Personality : uint8_t { baton, orchestrator, orchestrator_client };
 /// expect.
 enum ExitCode : int { exit_ok = 0, exit_refused = 1, exit_usage = 2, exit_unreachable = 3 };
 
+/// Where a manager on this host listens, as its configuration says.
+struct ConfiguredApi {
+    std::string url;
+    std::string auth;  ///< user:password, "" when none is needed
+};
+
 /// What the client may touch of the world, so that tests can stand in for it.
 struct Io {
     std::function<void(std::string_view)> out;
@@ -30,6 +36,9 @@ struct Io {
     std::function<WallTime()> now;
     /// True ends --watch and `events`; never in the real program, which is ended by a signal.
     std::function<bool()> stopped;
+    /// Reads a manager's configuration: that file, or for "" those in /etc. Nothing when there
+    /// is none, or it names no TCP port. May be empty.
+    std::function<std::optional<ConfiguredApi>(const std::string& file)> configured_api;
     Http* http = nullptr;
     bool is_terminal = false;  ///< standard output is one
     int process_id = 0;

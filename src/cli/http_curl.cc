@@ -5,6 +5,8 @@
 namespace baton::cli {
 namespace {
 
+constexpr std::string_view certificate_hint =
+    "; name the authority with --cacert or BATON_TLS_CA, an own certificate with --cert and --key";
 constexpr size_t body_bytes_max = 256UL << 20;
 
 struct Transfer {
@@ -135,8 +137,14 @@ class CurlHttp : public Http {
         const CURLcode code = curl_easy_perform(handle_);
         curl_easy_setopt(handle_, CURLOPT_ERRORBUFFER, nullptr);
         if (transfer.too_large) return fail(ErrorKind::broken, "the answer is larger than 256 MiB");
-        if (code != CURLE_OK && !transfer.stopped)
-            return fail(kind_of(handle_, code), why[0] != '\0' ? why.data() : curl_easy_strerror(code));
+        if (code != CURLE_OK && !transfer.stopped) {
+            const std::string reason = why[0] != '\0' ? why.data() : curl_easy_strerror(code);
+            const auto kind = kind_of(handle_, code);
+            const bool distrust = kind == ErrorKind::authentication;
+            return fail(kind, distrust ? "no trust between this client and the API: " + reason +
+                                             std::string(certificate_hint)
+                                       : reason);
+        }
         long status = 0;
         curl_easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &status);
         return static_cast<int>(status);

@@ -88,8 +88,9 @@ int watch(const ModernCommand& command, const ModernCall& call, milliseconds pau
         const std::string head =
             fmt::format("baton {}  every {} s  {}", command.name, static_cast<double>(pause.count()) / 1000,
                         plain_time(call.io.now()));
-        call.io.out((call.io.is_terminal ? "\x1b[H\x1b[2J" : "") + call.paint(Tone::faint, head) + "\n" +
-                    text);
+        const std::string clear = call.io.is_terminal ? "\x1b[H\x1b[2J" : "";
+        // With --json the output is for a program: one answer a line and nothing else.
+        call.io.out(call.options.json ? text : clear + call.paint(Tone::faint, head) + "\n" + text);
         call.io.sleep(pause);
     }
     return code;

@@ -124,7 +124,8 @@ class EventReader {
 
     void print() {
         if (type_ == "hello") return;
-        if (call_.options.json) return call_.io.out(data_ + "\n");
+        if (call_.options.json)
+            return call_.io.out(fmt::format("{{\"event\":\"{}\",\"data\":{}}}\n", type_, data_));
         boost::system::error_code error;
         const auto data = json::parse(data_, error);
         const std::string time = call_.paint(Tone::faint, clock_time(call_.io.now())) + "  ";

@@ -35,6 +35,12 @@ Cell state_cell(const json::value& v) {
     return {"ok", Tone::good};
 }
 
+std::string downtime_text(const json::value& v) {
+    if (!is_true(v, "IsDowntimed")) return {};
+    return fmt::format("until {}, by {}: {}", text_of(v, "DowntimeEndTimestamp"), text_of(v, "DowntimeOwner"),
+                       text_of(v, "DowntimeReason"));
+}
+
 std::string note(const json::value& v) {
     std::vector<std::string> notes;
     if (is_true(v, "IsDowntimed")) notes.push_back("downtimed: " + text_of(v, "DowntimeReason"));
@@ -166,7 +172,7 @@ std::string instance(const Answer& answer, const ModernCall& call) {
         {"position", text_of(position, "LogFile") + ":" + text_of(position, "LogPos")},
         {"replicas", join(replicas, ", ")},
         {"promotion rule", text_of(v, "PromotionRule")},
-        {"downtime", note(v)},
+        {"downtime", {downtime_text(v), Tone::warn}},
         {"receiver error", {text_of(v, "LastIOError"), Tone::bad}},
         {"replay error", {text_of(v, "LastSQLError"), Tone::bad}},
         {"data centre", text_of(v, "DataCenter")},
@@ -354,8 +360,10 @@ std::string event(std::string_view type, const json::value& data, const Paint& p
     const std::string where = key_text(member_of(
         data, {"instance", "Instance", "AnalyzedInstanceKey", "failed", "FailedInstanceKey", "Key"}));
     const std::string cluster = text_of(member_of(data, {"cluster", "ClusterName", "cluster_name"}));
+    const std::string successor = key_text(member(data, "successor"));
+    const std::string state = text_of(data, "state") + (successor.empty() ? "" : ", successor " + successor);
     std::vector<std::string> parts;
-    for (const auto& part : {code, where, cluster.empty() ? cluster : "(" + cluster + ")", text})
+    for (const auto& part : {code, where, cluster.empty() ? cluster : "(" + cluster + ")", state, text})
         if (!part.empty()) parts.push_back(part);
     if (parts.empty()) parts.push_back(json::serialize(data));
     return paint(event_tone(type), fmt::format("{:<16}", type)) + join(parts, " ") + "\n";

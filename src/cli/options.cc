@@ -13,6 +13,8 @@ constexpr Flag common_api_flags[] = {
     {"b auth", &O::auth, nullptr, "USER:PASSWORD",
      "basic authentication; others see it in the process list, those of the environment not"},
     {"e headers-auth", &O::auth_header, nullptr, "HEADER", "an HTTP header to send, such as 'X-User: ops'"},
+    {"config", &O::config, nullptr, "FILE",
+     "the manager's configuration: where it listens, unless -U or the environment says so"},
     {"cacert", &O::ca_file, nullptr, "FILE", "trust this authority (BATON_TLS_CA)"},
     {"cert", &O::certificate_file, nullptr, "FILE", "client certificate (BATON_TLS_CERT)"},
     {"key", &O::key_file, nullptr, "FILE", "its key (BATON_TLS_KEY)"},
@@ -40,7 +42,6 @@ constexpr Flag classic_table[] = {
     {"S seconds", &O::delay_seconds, nullptr, "N", "seconds of delay"},
     {"pattern", &O::pattern, nullptr, "REGEX", "a regular expression on host:port"},
     {"quiet", nullptr, &O::quiet, "", ""},
-    {"config", &O::ignored, nullptr, "FILE", ""},
     {"strict", nullptr, &O::accepted, "", ""},
     {"verbose", nullptr, &O::accepted, "", ""},
     {"debug", nullptr, &O::accepted, "", ""},
@@ -165,6 +166,15 @@ void fill(std::string& target, std::string value) {
     if (target.empty()) target = std::move(value);
 }
 
+/// The configuration of a manager on this host: named on the command line it comes before the environment.
+void fill_from_configuration(Options& options, const Io& io) {
+    if (!options.api.empty() || !io.configured_api) return;
+    const auto found = io.configured_api(options.config);
+    if (!found) return;
+    options.api = found->url;
+    if (first_set(io, {"BATON_AUTH_USER", "ORCHESTRATOR_AUTH_USER"}).empty()) fill(options.auth, found->auth);
+}
+
 }  // namespace
 
 std::span<const Flag> classic_flags() {
@@ -209,7 +219,9 @@ void fill_defaults(Options& options, Personality personality, const Io& io) {
         options.instance_from_environment = !options.instance.empty();
     }
     fill(options.destination, options.sibling);
+    if (!options.config.empty()) fill_from_configuration(options, io);
     fill(options.api, first_set(io, {"BATON_API", "ORCHESTRATOR_API"}));
+    if (personality != Personality::orchestrator_client) fill_from_configuration(options, io);
     fill(options.api, "http://localhost:3000/api");
     fill(options.auth_header, first_set(io, {"BATON_AUTH_USER_HEADER", "ORCHESTRATOR_AUTH_USER_HEADER"}));
     fill(options.default_port, first_set(io, {"BATON_DEFAULT_PORT", "ORCHESTRATOR_DEFAULT_PORT"}));

@@ -38,7 +38,7 @@ struct Options {
     std::string new_alias;
     std::string watch_seconds;  ///< "" unless --watch
     std::string ca_file, certificate_file, key_file;
-    std::string ignored;
+    std::string config;  ///< file of the manager's configuration, to find its API
     bool help = false;
     bool json = false;
     bool all = false;

@@ -15,6 +15,30 @@ using testing::Not;
 
 const Error nobody{ErrorKind::refused, "connection refused"};
 
+TEST(ApiAddress, ComesFromTheCommandThenTheEnvironmentThenTheConfiguration) {
+    FakeWorld world;
+    world.http.otherwise = {200, "[]"};
+    world.configured[""] = {"http://localhost:3098", "boss:secret"};
+    world.configured["/x.json"] = {"https://db9:3099/ha", ""};
+    world.baton({"clusters"});
+    EXPECT_EQ(world.http.requests.back().url, "http://localhost:3098/api/clusters-info");
+    EXPECT_EQ(world.http.requests.back().user, "boss");
+    EXPECT_EQ(world.http.requests.back().password, "secret");
+    world.binary({"-c", "clusters"});
+    EXPECT_EQ(world.http.requests.back().url, "http://localhost:3098/api/clusters-info");
+    world.script({"-c", "clusters"});
+    EXPECT_EQ(world.http.requests.back().url, "http://localhost:3000/api/clusters-info");
+
+    world.environment["BATON_API"] = "http://m1:3000";
+    world.baton({"clusters"});
+    EXPECT_EQ(world.http.requests.back().url, "http://m1:3000/api/clusters-info");
+    EXPECT_EQ(world.http.requests.back().user, "") << "the password belongs to another address";
+    world.binary({"-config", "/x.json", "-c", "clusters"});
+    EXPECT_EQ(world.http.requests.back().url, "https://db9:3099/ha/api/clusters-info");
+    world.baton({"-config", "/x.json", "clusters", "--api", "http://m2:3000"});
+    EXPECT_EQ(world.http.requests.back().url, "http://m2:3000/api/clusters-info");
+}
+
 TEST(Address, GetsASchemeAndTheApiPath) {
     const std::pair<const char*, const char*> cases[] = {
         {"http://a:3000", "http://a:3000/api"},           {"http://a:3000/", "http://a:3000/api"},

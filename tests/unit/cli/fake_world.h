@@ -71,7 +71,8 @@ class FakeWorld {
     std::map<std::string, std::string> environment;
     std::vector<milliseconds> sleeps;
     bool is_terminal = false;
-    int rounds = 1;  ///< how many times --watch may look
+    std::map<std::string, ConfiguredApi> configured;  ///< by file
+    int rounds = 1;                                   ///< how many times --watch may look
 
     Outcome run(Personality personality, std::vector<std::string> args) {
         Outcome outcome;
@@ -85,6 +86,10 @@ class FakeWorld {
         io.sleep = [&](milliseconds pause) { sleeps.push_back(pause); };
         io.now = [] { return WallTime(seconds(1795170653)); };
         io.stopped = [left = rounds]() mutable { return left-- <= 0; };
+        io.configured_api = [&](const std::string& file) -> std::optional<ConfiguredApi> {
+            const auto found = configured.find(file);
+            return found == configured.end() ? std::nullopt : std::optional(found->second);
+        };
         io.http = &http;
         io.is_terminal = is_terminal;
         io.process_id = 25847;

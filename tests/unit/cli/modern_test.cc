@@ -274,7 +274,43 @@ TEST(ModernCommands, EventsAreCutFromTheStreamAndTakenUpAgain) {
                             "10:30:53.000  recovery-step   promoted\n"))
         << got.out;
     EXPECT_THAT(world.http.requests.at(1).headers, ElementsAre("Last-Event-ID: 8"));
-    EXPECT_TRUE(world.baton({"events", "--json"}).out.starts_with("{\"Code\""));
+    EXPECT_TRUE(
+        world.baton({"events", "--json"}).out.starts_with("{\"event\":\"problem\",\"data\":{\"Code\""));
+}
+
+TEST(ModernCommands, ARecoveryEventTellsItsStateAndSuccessor) {
+    FakeWorld world;
+    world.http.stream_body =
+        "event: recovery\ndata: {\"cluster\":\"db1:5432\",\"code\":\"DeadPrimary\",\"failed\":\"db1:5432\","
+        "\"state\":\"running\",\"successor\":\"\"}\n\n"
+        "event: recovery\ndata: {\"cluster\":\"db1:5432\",\"code\":\"DeadPrimary\",\"failed\":\"db1:5432\","
+        "\"state\":\"successful\",\"successor\":\"db2:5432\"}\n\n";
+    world.rounds = 60;
+    EXPECT_TRUE(world.baton({"events"})
+                    .out.starts_with("10:30:53.000  recovery        DeadPrimary db1:5432 (db1:5432) running\n"
+                                     "10:30:53.000  recovery        DeadPrimary db1:5432 (db1:5432) "
+                                     "successful, successor db2:5432\n"));
+}
+
+TEST(ModernCommands, AnInstanceShowsItsRuleAndItsDowntimeApart) {
+    FakeWorld world;
+    const std::string start = R"({"Key":{"Hostname":"db1","Port":5432},"PromotionRule":"prefer")";
+    world.http.replies["instance/db1/5432"] = {200, start + "}"};
+    auto got = world.baton({"instance", "db1"});
+    EXPECT_THAT(got.out, HasSubstr("promotion rule  prefer\n"));
+    EXPECT_THAT(got.out, Not(HasSubstr("downtime")));
+    world.http.replies["instance/db1/5432"] = {
+        200, start + R"(,"IsDowntimed":true,"DowntimeReason":"disk","DowntimeOwner":"ops",)"
+                     R"("DowntimeEndTimestamp":"2026-11-20 12:00:00"})"};
+    got = world.baton({"instance", "db1"});
+    EXPECT_THAT(got.out, HasSubstr("downtime        until 2026-11-20 12:00:00, by ops: disk\n"));
+}
+
+TEST(ModernCommands, WatchedJsonIsNothingButJson) {
+    FakeWorld world;
+    world.rounds = 2;
+    world.http.replies["clusters-info"] = {200, "[]"};
+    EXPECT_EQ(world.baton({"clusters", "--watch", "1", "--json"}).out, "[]\n[]\n");
 }
 
 TEST(ModernCommands, WatchLooksAgain) {
