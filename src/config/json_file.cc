@@ -28,8 +28,17 @@ bool may_hold_secret(std::string_view line) {
                                [&](const Key& k) { return k.is(secret) && text.contains(lower(k.name)); });
 }
 
+/// The file may be none of ours (the API reads any file that it is told to): only what is clearly a line of a
+/// configuration is repeated.
+bool names_a_key(std::string_view line) {
+    const std::string text = lower(line);
+    return std::ranges::any_of(keys(),
+                               [&](const Key& k) { return text.contains("\"" + lower(k.name) + "\""); });
+}
+
 std::string excerpt(std::string_view line, size_t column) {
     if (may_hold_secret(line)) return " (the line is not shown, it may hold a secret)";
+    if (!names_a_key(line)) return {};
     const size_t from = column > longest_excerpt ? column - longest_excerpt / 2 : 0;
     return fmt::format(" in: {}", trim(line.substr(std::min(from, line.size()), longest_excerpt)));
 }

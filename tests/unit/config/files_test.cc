@@ -67,6 +67,16 @@ TEST(Files, SyntaxErrorsHideLinesThatMayHoldSecrets) {
     }
 }
 
+/// The API may be told to read any file, and answers with what is wrong in it.
+TEST(Files, SyntaxErrorsRepeatNoLineOfAFileThatIsNoConfiguration) {
+    for (const auto* text : {"root:$y$j9T$abc:19700:0:99999:7:::\n", "{\"key\": \"hunter2\" x}"}) {
+        const auto report = check_json(text);
+        ASSERT_THAT(report.errors, SizeIs(1));
+        EXPECT_THAT(report.errors[0].text(),
+                    AllOf(HasSubstr("line 1"), Not(HasSubstr("j9T")), Not(HasSubstr("hunter2"))));
+    }
+}
+
 TEST(Files, LaterOnesWin) {
     const Folder folder;
     const std::vector<std::string> files{
