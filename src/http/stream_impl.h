@@ -9,6 +9,12 @@
 
 namespace baton::http {
 
+/// A listener for IPv6 and IPv4 sees an IPv4 client as ::ffff:192.0.2.1; people know it as 192.0.2.1.
+inline std::string address_text(const asio::ip::address& address) {
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address.to_string();
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+}
+
 /// Asio 1.81 has no deadline for one operation: a timer that cancels the socket. Kept by shared_ptr, because
 /// a timer handler may be on its way while the connection goes.
 template <class Socket>

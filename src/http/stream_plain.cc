@@ -45,7 +45,7 @@ std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket) {
     boost::system::error_code ignored;
     const auto remote = socket.remote_endpoint(ignored);
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-    Peer peer{.address = remote.address().to_string(), .tls = false, .verified = false, .units = {}};
+    Peer peer{.address = address_text(remote.address()), .tls = false, .verified = false, .units = {}};
     return std::make_unique<PlainStream<asio::ip::tcp::socket>>(std::move(socket), std::move(peer));
 }
 

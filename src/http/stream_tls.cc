@@ -95,7 +95,7 @@ class TlsContextImpl final : public TlsContext {
         boost::system::error_code ignored;
         const auto remote = socket.remote_endpoint(ignored);
         socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-        Peer peer{.address = remote.address().to_string(), .tls = true, .verified = false, .units = {}};
+        Peer peer{.address = address_text(remote.address()), .tls = true, .verified = false, .units = {}};
         return std::make_unique<TlsStream>(std::move(socket), context_, std::move(peer));
     }
 

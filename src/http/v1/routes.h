@@ -25,8 +25,4 @@ std::vector<Route> metric_routes();    ///< measurements of discovery, queues, b
 std::vector<Route> agent_routes();     ///< orchestrator-agent
 std::vector<Route> proxysql_routes();  ///< ProxySQL
 
-/// HealthStatus in an envelope. The server registers it under StatusEndpoint (by default /api/status) as
-/// well, which is why that path is not in the table.
-Handler health_handler();
-
 }  // namespace baton::http::v1

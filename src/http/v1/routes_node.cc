@@ -96,13 +96,9 @@ void add_raft(Table& table) {
 
 }  // namespace
 
-Handler health_handler() {
-    return acting(health);
-}
-
 std::vector<Route> node_routes() {
     Table table;
-    table.ask("/api/health", health, "Is this manager well?")
+    table.ask("/api/health /api/status", health, "Is this manager well?")
         .read("/api/lb-check /api/_ping", alive, "The process answers.")
         .read("/api/leader-check /api/leader-check/:errorStatusCode /api/routed-leader-check", leads,
               "Does this manager lead?")
