@@ -16,7 +16,11 @@ using Pick = std::function<bool(const InstanceKey&)>;
 Result<Pick> picker(const std::string& pattern) {
     if (pattern.empty()) return Pick([](const InstanceKey&) { return true; });
     auto compiled = config::Pattern::compile(pattern);
-    if (!compiled) return std::unexpected(compiled.error());
+    if (!compiled) {
+        return fail(ErrorKind::invalid_argument,
+                    fmt::format("\"{}\" is not a regular expression: {}", pattern, compiled.error().message),
+                    "pattern");
+    }
     return Pick([p = std::move(*compiled)](const InstanceKey& key) { return p.found_in(key.text()); });
 }
 
@@ -199,8 +203,21 @@ Task<Result<Control::Moved>> Manager::move_up_replicas(InstanceKey key, std::str
     co_return co_await relocate_replicas(key, *(*instance)->upstream, std::move(pattern), std::move(caller));
 }
 
+/// One by one: where a replica stands already there is nothing to plan for all of them together.
 Task<Result<Control::Moved>> Manager::repoint_replicas(InstanceKey key, std::string pattern, Caller caller) {
-    return relocate_replicas(key, key, std::move(pattern), std::move(caller));
+    const auto c = cluster_of(key);
+    const auto pick = picker(pattern);
+    if (!c) co_return std::unexpected(c.error());
+    if (!pick) co_return std::unexpected(pick.error());
+    const auto upstream = (*c)->find(key)->key;
+    Moved moved;
+    for (const auto* replica : (*c)->replicas_of(upstream)) {
+        if (!(*pick)(replica->key)) continue;
+        const auto done = co_await relocate(replica->key, upstream, caller);
+        if (done) moved.moved.push_back(*done);
+        if (!done) moved.errors.push_back(done.error().text());
+    }
+    co_return moved;
 }
 
 Task<Result<Control::Moved>> Manager::regroup_replicas(InstanceKey key, Caller caller) {
