@@ -8,7 +8,7 @@ namespace baton::discovery {
 
 void Impl::start(std::vector<InstanceKey> seeds) {
     load_record();
-    flush_dirty(true);
+    flush_all();
     for (auto& seed : seeds) {
         if (find(seed) || (options_.ignore && options_.ignore(seed)) || !pending_seeds_.insert(seed).second)
             continue;
@@ -41,27 +41,38 @@ TopologyPtr Impl::topology() const {
     auto fresh = std::make_shared<topology::Topology>();
     fresh->version = topology_ ? topology_->version + 1 : 1;
     for (const auto& [id, state] : clusters_) {
-        if (!state.snapshot) continue;
-        const auto& cluster = *state.snapshot;
-        fresh->clusters[id] = state.snapshot;
-        for (const auto& i : cluster.instances) {
-            fresh->cluster_of[i->key] = id;
+        if (state.snapshot) fresh->clusters.emplace_hint(fresh->clusters.end(), id, state.snapshot);
+    }
+    if (topology_ && !names_stale_) {
+        fresh->cluster_of = topology_->cluster_of;
+        fresh->names = topology_->names;
+    } else {
+        index_names(*fresh);
+    }
+    topology_ = std::move(fresh);
+    topology_stale_ = names_stale_ = false;
+    return topology_;
+}
+
+void Impl::index_names(topology::Topology& fresh) const {
+    fresh.cluster_of.reserve(endpoints_.size() + aliases_.size());
+    fresh.names.reserve(2 * clusters_.size());
+    for (const auto& [id, cluster] : fresh.clusters) {
+        for (const auto& i : cluster->instances) {
+            fresh.cluster_of[i->key] = id;
             for (const auto& alias : i->aliases)
-                fresh->cluster_of[alias] = id;
+                fresh.cluster_of[alias] = id;
         }
         // A name that is in force beats one of the past; the past of one cluster may be the present of
         // another.
-        for (const auto& name : cluster.former_names)
-            fresh->names.try_emplace(name, id);
+        for (const auto& name : cluster->former_names)
+            fresh.names.try_emplace(name, id);
     }
-    for (const auto& [id, cluster] : fresh->clusters) {
-        if (!cluster->domain.empty()) fresh->names[cluster->domain] = id;
-        fresh->names[cluster->alias] = id;
-        fresh->names[cluster->name] = id;
+    for (const auto& [id, cluster] : fresh.clusters) {
+        if (!cluster->domain.empty()) fresh.names[cluster->domain] = id;
+        fresh.names[cluster->alias] = id;
+        fresh.names[cluster->name] = id;
     }
-    topology_ = std::move(fresh);
-    topology_stale_ = false;
-    return topology_;
 }
 
 bool Impl::settled() const {
@@ -82,7 +93,7 @@ Task<Result<InstancePtr>> Impl::discover(InstanceKey key, MonoTime deadline) {
                !tried) {
         co_return std::unexpected(tried.error().error);
     }
-    flush_dirty(false);
+    if (const auto e = find(key)) flush(e->member.cluster_id);
     const auto instance = topology()->find_instance(key);
     if (!instance) co_return fail(ErrorKind::not_found, "answered, but was forgotten meanwhile", key.text());
     if (!instance->health.ok()) co_return std::unexpected(*instance->health.error);
@@ -108,7 +119,9 @@ Task<void> Impl::look_again(std::vector<InstanceKey> keys, MonoTime deadline) {
     }
     while (pending->left > 0 && clock_.now() < deadline)
         co_await pending->signal.wait_until(deadline);
-    flush_dirty(false);
+    for (const auto& key : keys) {
+        if (const auto e = find(key)) flush(e->member.cluster_id);
+    }
 }
 
 Result<void> Impl::forget(const InstanceKey& key) {
@@ -121,7 +134,7 @@ Result<void> Impl::forget(const InstanceKey& key) {
     const auto canonical = e->member.key;
     remove_endpoint(canonical);
     store_.apply(store::ForgetInstance{canonical});
-    flush_dirty(false);
+    flush(e->member.cluster_id);
     return {};
 }
 
@@ -135,9 +148,10 @@ void Impl::hold_testimony(const InstanceKey& key, MonoTime until) {
 void Impl::refresh_annotations(const std::optional<InstanceKey>& key) {
     const auto e = key ? find(*key) : nullptr;
     for (auto& [id, state] : clusters_) {
-        if (!key || (e && e->member.cluster_id == id)) state.dirty = true;
+        if (!key || (e && e->member.cluster_id == id)) mark(id, state, false);
     }
-    flush_dirty(false);
+    if (!key) flush_all();
+    if (e) flush(e->member.cluster_id);
 }
 
 std::vector<Sample> Impl::samples(seconds within) const {

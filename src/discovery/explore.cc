@@ -13,6 +13,7 @@ constexpr seconds last_guess_pause{60};
 constexpr seconds alias_check_interval{60};
 constexpr seconds history_retry_interval{60};
 constexpr size_t guesses_limit = 10000;
+constexpr milliseconds schedule_step{10};
 
 size_t signature(const Observation& seen) {
     size_t sum = seen.senders.size();
@@ -32,15 +33,21 @@ EndpointPtr Impl::find(const InstanceKey& key) const {
     return at == endpoints_.end() ? nullptr : at->second;
 }
 
+/// Where the schedule of a server begins: spread over the interval, so that ten thousand are not asked in the
+/// same millisecond; in steps, because those that are asked together share a turn of the loop, which costs a
+/// third less.
+MonoTime Impl::first_point(const InstanceKey& key, MonoTime now) const {
+    const auto slots = std::max<int64_t>(options_.poll_interval / schedule_step, 1);
+    const auto slot = static_cast<int64_t>(std::hash<InstanceKey>{}(key) % static_cast<size_t>(slots));
+    const auto step_now = now - now.time_since_epoch() % schedule_step;
+    return std::min(step_now - options_.poll_interval + slot * schedule_step, now);
+}
+
 EndpointPtr Impl::add_endpoint(const InstanceKey& key, std::unique_ptr<engine::Probe> probe) {
     auto e = std::make_shared<Endpoint>(clock_, key);
     e->probe = probe ? std::move(probe) : engine_.make_probe(key);
     e->added = clock_.now();
-    // Spread over the interval, so that ten thousand servers are not asked in the same millisecond.
-    e->began = e->added - options_.poll_interval +
-               Duration(static_cast<int64_t>(std::hash<InstanceKey>{}(key) % 1000) *
-                        options_.poll_interval.count() * 1000);
-    e->began = std::min(e->began, e->added);
+    e->planned = first_point(key, e->added);
     const std::weak_ptr<Endpoint> weak = e;
     e->probe->on_broken([this, weak] {
         const auto endpoint = weak.lock();
@@ -65,13 +72,14 @@ void Impl::remove_endpoint(const InstanceKey& key) {
     e->signal.notify();
     std::erase_if(servers_, [&key](const auto& s) { return s.second == key; });
     const auto cluster = e->member.cluster_id;
-    if (const auto c = clusters_.find(cluster); c != clusters_.end()) c->second.members.erase(e.get());
+    if (e->cluster != nullptr) std::exchange(e->cluster, nullptr)->members.erase(e.get());
     endpoints_.erase(at);
     mark(cluster, true);
 }
 
 /// True when `e` turned out to be another name of a server that is watched already; `e` is gone then.
 bool Impl::merge_if_known(const EndpointPtr& e, const Observation& seen) {
+    if (e->member.seen && same_server(*e->member.seen, seen)) return false;
     const auto id = server_id(seen);
     const auto key = e->member.key;
     const auto known = servers_.find(id);
@@ -105,7 +113,7 @@ void Impl::explore(const EndpointPtr& e) {
     explore_upstream(e);
     explore_downstream(e);
     const auto& m = e->member;
-    auto& cluster = clusters_[m.cluster_id];
+    auto& cluster = *e->cluster;
     if (m.role == topology::Role::primary && m.seen->timeline > 1 &&
         cluster.history_asked != m.seen->timeline && clock_.now() >= cluster.history_retry) {
         cluster.history_asked = m.seen->timeline;
@@ -116,6 +124,7 @@ void Impl::explore(const EndpointPtr& e) {
 void Impl::explore_upstream(const EndpointPtr& e) {
     const auto& m = e->member;
     if (m.role != topology::Role::standby) return;
+    if (m.edge && find(*m.edge)) return;
     std::vector<InstanceKey> places;
     if (m.edge) {
         places.push_back(*m.edge);
@@ -138,7 +147,7 @@ void Impl::explore_downstream(const EndpointPtr& e) {
     if (m.seen->senders.empty() || (now_signature == e->sender_signature && !e->senders_unexplained)) return;
     e->sender_signature = now_signature;
     std::vector<const Member*> members;
-    for (const auto* other : clusters_[m.cluster_id].members)
+    for (const auto* other : e->cluster->members)
         members.push_back(&other->member);
     const auto addresses = [this](const std::string& host) { return engine_.known_addresses(host); };
     const auto rows = unexplained_senders(m, members, addresses);
@@ -200,7 +209,6 @@ Task<std::expected<EndpointPtr, engine::Unreached>> Impl::try_one(InstanceKey ke
         co_return std::unexpected(
             engine::Unreached{.error = {ErrorKind::cancelled, "stopping", key.text(), {}}});
     auto e = add_endpoint(key, std::move(probe));
-    e->began = (*looked)->asked_at;
     note_answer(e, *looked);
     co_return find(key);
 }
@@ -255,14 +263,14 @@ Task<void> Impl::warm_resolver(std::string host) {
 
 Task<void> Impl::housekeeping() {
     const auto self = shared_from_this();
+    MonoTime chores{};
     while (!stopped_) {
-        const auto lazy =
-            std::clamp<Duration>(Duration(endpoints_.size() * 100'000), milliseconds(100), seconds(1));
-        co_await clock_.sleep_for(lazy);
+        co_await clock_.sleep_for(flush_routine());
         if (stopped_) co_return;
-        flush_dirty(true);
-        forget_unseen();
         const auto now = clock_.now();
+        if (now < chores) continue;
+        chores = now + routine_pause();
+        forget_unseen();
         int budget = 10;
         for (auto& [alias, owner] : aliases_) {
             auto& checked = alias_checked_[alias];

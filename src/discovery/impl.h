@@ -18,6 +18,8 @@ struct Waiter {
     std::function<void()> done;
 };
 
+struct ClusterState;
+
 /// One watched server. Owned by the table and by its own watching coroutine.
 struct Endpoint {
     Endpoint(Clock& clock, InstanceKey key) : signal(clock) { member.key = std::move(key); }
@@ -27,8 +29,9 @@ struct Endpoint {
     Signal signal;
     bool stopped = false;
     bool kicked = false;
-    bool trying = false;                ///< an attempt is under way
-    MonoTime began{};                   ///< of the last attempt
+    bool trying = false;  ///< an attempt is under way
+    MonoTime
+        planned{};  ///< the last point of its schedule that has passed: lateness does not move the schedule
     MonoTime heard{};                   ///< last answer to a probe or a touch
     MonoTime greeted{};                 ///< last time that a new connection was tried beside the old one
     std::optional<MonoTime> broken_at;  ///< the idle session ended then
@@ -37,6 +40,8 @@ struct Endpoint {
     bool senders_unexplained = false;
     MonoTime added{};
     WallTime stored_last_seen{};
+    ClusterState* cluster = nullptr;             ///< that it is a member of
+    std::optional<store::KnownInstance> stored;  ///< what was last remembered of it
 };
 using EndpointPtr = std::shared_ptr<Endpoint>;
 
@@ -50,11 +55,18 @@ struct ClusterState {
     std::set<Endpoint*, ByKey> members;
     ClusterPtr snapshot;
     bool dirty = false;
+    MonoTime dirty_since{};
     std::optional<MonoTime>
         urgent_since;  ///< a server with replicas is in doubt: its replicas are asked often
     std::shared_ptr<const topology::TimelineHistory> history;
     topology::Timeline history_asked = 0;
     MonoTime history_retry{};
+};
+
+/// A cluster that waits for its routine rebuild; stale when it was rebuilt since.
+struct Waiting {
+    std::string cluster_id;
+    MonoTime since;
 };
 
 /// Where a server may be: tried at most this often.
@@ -100,10 +112,12 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     void note_failure(Endpoint& e, const engine::Unreached& why, MonoTime began, bool confirmed);
     void note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen);
     void wake_waiters(Endpoint& e, MonoTime began);
+    void keep_schedule(Endpoint& e) const;
     void add_sample(const Endpoint& e, MonoTime began, Duration delay);
     void kick(Endpoint& e);
 
     // explore.cc: finding more
+    MonoTime first_point(const InstanceKey& key, MonoTime now) const;
     EndpointPtr add_endpoint(const InstanceKey& key, std::unique_ptr<engine::Probe> probe);
     void remove_endpoint(const InstanceKey& key);
     bool merge_if_known(const EndpointPtr& e, const Observation& seen);
@@ -125,8 +139,14 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     void load_record();
     void move_to_cluster(Endpoint& e, const std::string& cluster_id);
     void mark(const std::string& cluster_id, bool at_once);
-    void flush_dirty(bool all);
+    void mark(const std::string& cluster_id, ClusterState& state, bool at_once);
+    void flush(const std::string& cluster_id);
+    void flush_all();
+    void flush_urgent();
+    Duration flush_routine();
+    Duration routine_pause() const;
     void rebuild(const std::string& cluster_id, ClusterState& state);
+    void index_names(topology::Topology& fresh) const;
     void judge_urgency(ClusterState& state);
     void remember(Endpoint& e);
     void remember_cluster(const topology::Cluster& cluster);
@@ -146,12 +166,15 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     std::map<InstanceKey, MonoTime> alias_checked_;
     std::set<InstanceKey> pending_seeds_;
     size_t urgent_clusters_ = 0;
+    std::vector<std::string> urgent_;  ///< clusters to rebuild in the next turn of the loop
+    std::deque<Waiting> routine_;      ///< clusters to rebuild when they have waited for long enough
     bool flush_posted_ = false;
     bool stopped_ = false;
     Counters counters_;
     std::deque<Sample> samples_;
     mutable TopologyPtr topology_;
     mutable bool topology_stale_ = true;
+    mutable bool names_stale_ = true;  ///< some name leads elsewhere than in topology_
     uint64_t version_ = 0;
 };
 

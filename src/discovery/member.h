@@ -39,6 +39,12 @@ struct ServerId {
     auto operator<=>(const ServerId&) const = default;
 };
 
+/// server_id(a) == server_id(b), without making them.
+inline bool same_server(const Observation& a, const Observation& b) {
+    return a.started_at_us == b.started_at_us && a.port == b.port &&
+           a.system_identifier == b.system_identifier && a.data_directory == b.data_directory;
+}
+
 inline ServerId server_id(const Observation& o) {
     return {o.system_identifier, o.started_at_us, o.data_directory, o.port};
 }

@@ -8,6 +8,17 @@ namespace baton::discovery {
 namespace {
 
 constexpr std::chrono::minutes last_seen_store_interval{10};
+/// A rebuild takes some 10 us a server: more of them in a row would keep probes waiting.
+constexpr milliseconds flush_turn{3};
+constexpr milliseconds pause_between_turns{10};
+
+bool same_names(const topology::Cluster& a, const topology::Cluster& b) {
+    const auto same_instance = [](const auto& x, const auto& y) {
+        return x->key == y->key && x->aliases == y->aliases;
+    };
+    return a.name == b.name && a.alias == b.alias && a.domain == b.domain &&
+           a.former_names == b.former_names && std::ranges::equal(a.instances, b.instances, same_instance);
+}
 
 }  // namespace
 
@@ -26,7 +37,7 @@ void Impl::load_record() {
         e->member.edge = known.upstream;
         e->member.last_seen = known.last_seen;
         e->stored_last_seen = known.last_seen;
-        e->began = clock_.now() - options_.poll_interval;
+        e->kicked = true;
         move_to_cluster(*e, known.cluster_id);
     }
 }
@@ -36,32 +47,67 @@ void Impl::move_to_cluster(Endpoint& e, const std::string& cluster_id) {
     if (const auto at = clusters_.find(old); at != clusters_.end() && at->second.members.erase(&e) > 0)
         mark(old, true);
     e.member.cluster_id = cluster_id;
-    clusters_[cluster_id].members.insert(&e);
+    e.cluster = &clusters_[cluster_id];
+    e.cluster->members.insert(&e);
 }
 
 void Impl::mark(const std::string& cluster_id, bool at_once) {
-    const auto at = clusters_.find(cluster_id);
-    if (at == clusters_.end()) return;
-    at->second.dirty = true;
-    if (!at_once || flush_posted_) return;
-    flush_posted_ = true;
+    if (const auto at = clusters_.find(cluster_id); at != clusters_.end())
+        mark(at->first, at->second, at_once);
+}
+
+void Impl::mark(const std::string& cluster_id, ClusterState& state, bool at_once) {
+    if (!std::exchange(state.dirty, true)) {
+        state.dirty_since = clock_.now();
+        if (!at_once) routine_.push_back({cluster_id, state.dirty_since});
+    }
+    if (!at_once) return;
+    urgent_.push_back(cluster_id);
+    if (std::exchange(flush_posted_, true)) return;
     asio::post(clock_.executor(), [self = shared_from_this()] {
         self->flush_posted_ = false;
-        if (!self->stopped_) self->flush_dirty(false);
+        if (!self->stopped_) self->flush_urgent();
     });
 }
 
-/// Rebuilds what is marked. (`all` and the rest differ only in who calls: urgent changes come here within one
-/// turn of the loop, routine ones by the housekeeping's clock.)
-void Impl::flush_dirty(bool) {
+void Impl::flush(const std::string& cluster_id) {
+    const auto at = clusters_.find(cluster_id);
+    if (at != clusters_.end() && at->second.dirty) rebuild(at->first, at->second);
+}
+
+void Impl::flush_all() {
     std::vector<std::string> dirty;
-    for (auto& [id, state] : clusters_) {
+    for (const auto& [id, state] : clusters_) {
         if (state.dirty) dirty.push_back(id);
     }
-    for (const auto& id : dirty) {
-        const auto at = clusters_.find(id);
-        if (at != clusters_.end() && at->second.dirty) rebuild(id, at->second);
+    for (const auto& id : dirty)
+        flush(id);
+}
+
+/// What changed is seen within one turn of the loop.
+void Impl::flush_urgent() {
+    for (const auto& id : std::exchange(urgent_, {}))
+        flush(id);
+}
+
+Duration Impl::routine_pause() const {
+    return std::clamp<Duration>(Duration(endpoints_.size() * 100'000), milliseconds(100), seconds(1));
+}
+
+/// Routine progress is gathered for a while, and rebuilt in small portions. Returns when to come again.
+Duration Impl::flush_routine() {
+    const auto began = clock_.now();
+    const auto ripe = began - routine_pause();
+    while (!routine_.empty() && routine_.front().since <= ripe) {
+        if (clock_.now() - began > flush_turn) return pause_between_turns;
+        const auto next = std::move(routine_.front());
+        routine_.pop_front();
+        const auto at = clusters_.find(next.cluster_id);
+        if (at != clusters_.end() && at->second.dirty && at->second.dirty_since == next.since)
+            rebuild(at->first, at->second);
     }
+    const auto wait = routine_.empty() ? routine_pause() : routine_.front().since - ripe;
+    return std::max<Duration>(wait, pause_between_turns);
 }
 
 void Impl::rebuild(const std::string& cluster_id, ClusterState& state) {
@@ -71,6 +117,7 @@ void Impl::rebuild(const std::string& cluster_id, ClusterState& state) {
     if (state.members.empty()) {
         const std::string id = cluster_id;
         if (state.urgent_since) --urgent_clusters_;
+        names_stale_ = true;
         clusters_.erase(id);
         if (callback_) callback_(id, nullptr);
         return;
@@ -79,6 +126,7 @@ void Impl::rebuild(const std::string& cluster_id, ClusterState& state) {
     members.reserve(state.members.size());
     for (const auto* e : state.members)
         members.push_back(&e->member);
+    const auto before = state.snapshot;
     state.snapshot = build_cluster({.id = cluster_id,
                                     .members = members,
                                     .record = &store_.state(),
@@ -87,7 +135,10 @@ void Impl::rebuild(const std::string& cluster_id, ClusterState& state) {
                                     .suggest_alias = options_.suggest_alias,
                                     .now = clock_.now(),
                                     .wall = clock_.wall()});
-    remember_cluster(*state.snapshot);
+    if (!before || !same_names(*before, *state.snapshot)) {
+        names_stale_ = true;
+        remember_cluster(*state.snapshot);
+    }
     judge_urgency(state);
     // The callback may look again, forget, and so on: hold what it is given.
     const auto snapshot = state.snapshot;
@@ -118,9 +169,16 @@ void Impl::judge_urgency(ClusterState& state) {
     state.urgent_since = since;
 }
 
+/// Runs with every answer: nearly always nothing has changed.
 void Impl::remember(Endpoint& e) {
     const auto& m = e.member;
     if (e.stopped) return;
+    const bool old = m.last_seen - e.stored_last_seen > last_seen_store_interval;
+    if (!old && e.stored && e.stored->role == m.role && e.stored->cluster_id == m.cluster_id &&
+        e.stored->upstream == m.edge && e.stored->version == m.version && e.stored->engine == m.engine &&
+        e.stored->aliases == m.aliases) {
+        return;
+    }
     store::KnownInstance known{.key = m.key,
                                .aliases = m.aliases,
                                .cluster_id = m.cluster_id,
@@ -130,10 +188,11 @@ void Impl::remember(Endpoint& e) {
                                .version = m.version,
                                .last_seen = e.stored_last_seen};
     const auto at = store_.state().instances.find(m.key);
-    const bool old = m.last_seen - e.stored_last_seen > last_seen_store_interval;
-    if (!old && at != store_.state().instances.end() && at->second == known) return;
-    known.last_seen = e.stored_last_seen = m.last_seen;
-    store_.apply(store::PutInstance{std::move(known)});
+    if (old || at == store_.state().instances.end() || at->second != known) {
+        known.last_seen = e.stored_last_seen = m.last_seen;
+        store_.apply(store::PutInstance{known});
+    }
+    e.stored = std::move(known);
 }
 
 void Impl::remember_cluster(const topology::Cluster& cluster) {

@@ -43,6 +43,7 @@ Task<void> Impl::watch(EndpointPtr e) {
         greet_now_and_then(e);
         if (e->kicked || now >= due(*e)) {
             if (!std::exchange(e->kicked, false)) add_sample(*e, now, now - due(*e));
+            keep_schedule(*e);
             co_await attempt(e);
         } else if (wants_touch(*e) && now >= e->heard + options_.heartbeat) {
             co_await touch(e);
@@ -56,7 +57,6 @@ Task<void> Impl::watch(EndpointPtr e) {
 Task<void> Impl::attempt(EndpointPtr e) {
     e->trying = true;
     const auto first_began = clock_.now();
-    e->began = first_began;
     auto began = first_began;
     auto looked = co_await e->probe->look(began + options_.probe_timeout);
     if (!looked && !looked.error().on_new_connection && !e->stopped) {
@@ -140,9 +140,8 @@ Duration Impl::interval(const Endpoint& e) const {
         normal = std::min<Duration>(Duration(static_cast<int64_t>(std::min(stretched, 1e18))),
                                     std::max<Duration>(options_.dead_poll_max, normal));
     }
-    const auto cluster = clusters_.find(e.member.cluster_id);
-    if (cluster == clusters_.end() || !cluster->second.urgent_since) return normal;
-    const auto since = clock_.now() - *cluster->second.urgent_since;
+    if (e.cluster == nullptr || !e.cluster->urgent_since) return normal;
+    const auto since = clock_.now() - *e.cluster->urgent_since;
     if (since > urgent_last) return normal;
     const auto crowd = 1 + urgent_clusters_ / urgent_clusters_at_full_rate;
     const Duration often = (since < urgent_first ? urgent_interval : urgent_interval_later) * crowd;
@@ -151,7 +150,16 @@ Duration Impl::interval(const Endpoint& e) const {
 }
 
 MonoTime Impl::due(const Endpoint& e) const {
-    return e.began + interval(e);
+    return e.planned + interval(e);
+}
+
+/// To the last point of the schedule that is not in the future. Were the schedule to begin anew with each
+/// late attempt, servers that once were late together would stay together, and be asked all at once forever
+/// after.
+void Impl::keep_schedule(Endpoint& e) const {
+    const auto every = interval(e);
+    const auto passed = clock_.now() - e.planned;
+    if (every > Duration{} && passed >= every) e.planned += passed / every * every;
 }
 
 bool Impl::wants_touch(const Endpoint& e) const {
@@ -215,15 +223,17 @@ void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen)
     } else if (auto edge = upstream_of(m.key, *seen)) {
         m.edge = std::move(edge);
     }
-    if (m.cluster_id != seen->system_identifier) move_to_cluster(*e, seen->system_identifier);
+    if (m.cluster_id != seen->system_identifier || e->cluster == nullptr)
+        move_to_cluster(*e, seen->system_identifier);
     explore(e);
     remember(*e);
-    mark(m.cluster_id, recovered || !before || old_edge != m.edge || changed_much(*before, *seen));
+    mark(m.cluster_id, *e->cluster,
+         recovered || !before || old_edge != m.edge || changed_much(*before, *seen));
 }
 
 void Impl::wake_waiters(Endpoint& e, MonoTime began) {
     if (e.waiters.empty()) return;
-    flush_dirty(false);
+    flush(e.member.cluster_id);
     std::vector<Waiter> later;
     for (auto& w : std::exchange(e.waiters, {})) {
         if (began >= w.not_before || e.stopped) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "topology/instance.h"
+#include "topology/shared_map.h"
 
 namespace baton::topology {
 
@@ -32,6 +33,8 @@ struct Cluster {
     std::vector<const Instance*> replicas_of(const InstanceKey& key) const;
     /// Is `ancestor` above `key` in the tree (or the same)?
     bool is_below(const InstanceKey& key, const InstanceKey& ancestor) const;
+    /// How `standby` stands to `upstream`, which is on the primary's branch. Both were seen.
+    Ancestry ancestry_of(const Instance& standby, const Instance& upstream) const;
 };
 
 using ClusterPtr = std::shared_ptr<const Cluster>;
@@ -39,9 +42,11 @@ using ClusterPtr = std::shared_ptr<const Cluster>;
 /// Everything that is known at one moment. Immutable; read by any thread through a shared_ptr.
 struct Topology {
     uint64_t version = 0;
-    std::map<std::string, ClusterPtr> clusters;               ///< by id
-    std::unordered_map<InstanceKey, std::string> cluster_of;  ///< key or alias of an instance -> cluster id
-    std::unordered_map<std::string, std::string> names;  ///< name, former name, alias, domain -> cluster id
+    std::map<std::string, ClusterPtr> clusters;  ///< by id
+    SharedMap<std::unordered_map<InstanceKey, std::string>>
+        cluster_of;  ///< key or alias of an instance -> cluster id
+    SharedMap<std::unordered_map<std::string, std::string>>
+        names;  ///< name, former name, alias, domain -> cluster id
 
     ClusterPtr cluster(const std::string& id) const;
     /// By name, former name, alias, id, or host:port of a member. Null if nothing fits.
