@@ -46,7 +46,8 @@ struct Event {
 /// How many probes, since the process began; gauges are of this moment.
 struct Metrics {
     uint64_t probes = 0, probe_failures = 0, snapshots = 0, events = 0, events_dropped = 0;
-    double probe_latency_p50_ms = 0, probe_latency_p99_ms = 0, probe_delay_p99_ms = 0;
+    double probe_latency_p50_ms = 0, probe_latency_p99_ms = 0;
+    double probe_delay_p50_ms = 0, probe_delay_p99_ms = 0;
     size_t instances = 0, clusters = 0, downtimed = 0, active_recoveries = 0;
     std::map<std::string, size_t> problems_by_code;
     std::map<std::pair<std::string, std::string>, uint64_t>

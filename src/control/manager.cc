@@ -10,9 +10,9 @@
 namespace baton::control {
 namespace {
 
-/// A snapshot for readers costs about this much per instance; they are made no oftener than a tenth of the
-/// time.
-constexpr Duration publish_cost_per_instance = std::chrono::microseconds(2);
+/// A snapshot for readers costs about this much per instance when names have changed; making them may take a
+/// tenth of the time.
+constexpr Duration publish_cost_per_instance = std::chrono::microseconds(3);
 constexpr milliseconds publish_at_most_every{10};
 
 std::string shape_json(const topology::Cluster& cluster) {

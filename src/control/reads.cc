@@ -139,6 +139,7 @@ Metrics Manager::metrics() const {
     }
     m.probe_latency_p50_ms = quantile(latency, 0.5);
     m.probe_latency_p99_ms = quantile(latency, 0.99);
+    m.probe_delay_p50_ms = quantile(delay, 0.5);
     m.probe_delay_p99_ms = quantile(delay, 0.99);
     const auto topology = discovery_->topology();
     m.instances = topology->instance_count();

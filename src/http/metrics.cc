@@ -64,6 +64,8 @@ void add_discovery(Page& page, const control::Metrics& m) {
                {{"quantile", "0.5"}});
     page.gauge("baton_probe_latency_seconds", "Time a probe takes.", m.probe_latency_p99_ms / 1000,
                {{"quantile", "0.99"}});
+    page.gauge("baton_probe_delay_seconds", "How late probes begin.", m.probe_delay_p50_ms / 1000,
+               {{"quantile", "0.5"}});
     page.gauge("baton_probe_delay_seconds", "How late probes begin.", m.probe_delay_p99_ms / 1000,
                {{"quantile", "0.99"}});
     page.counter("baton_snapshots_total", "Topology snapshots made.", static_cast<double>(m.snapshots));
