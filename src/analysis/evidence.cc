@@ -125,8 +125,7 @@ const Instance* rival_of(const Cluster& cluster, const Instance& self) {
 
 Ancestry ancestry_of(const Situation& s) {
     if (s.lead == nullptr || !s.lead->seen || !s.self.seen) return Ancestry::unknown;
-    const auto& seen = *s.self.seen;
-    return ancestry(seen.timeline, seen.position(), s.lead->seen->timeline, s.cluster.history.get());
+    return s.cluster.ancestry_of(s.self, *s.lead);
 }
 
 std::string names_of(const Replicas& instances) {

@@ -10,6 +10,8 @@ using topology::Cluster;
 using topology::Instance;
 using topology::Role;
 
+constexpr uint64_t wal_segment_bytes = 16ULL << 20;
+
 /// Every name of every member, and whose it is.
 using Names = std::unordered_map<InstanceKey, const InstanceKey*>;
 
@@ -56,6 +58,7 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& 
     instance->role = member.role;
     instance->streamed_until = member.streamed_until;
     instance->testimony_held_until = member.testimony_held_until;
+    instance->history = member.history;
     instance->new_sessions_hang_since = member.new_sessions_hang_since;
     if (member.role != Role::primary && member.edge) {
         const auto known = names.find(*member.edge);
@@ -135,7 +138,11 @@ topology::Lag measure_lag(const Observation& standby, const Observation* primary
         lag.replay_bytes =
             topology::bytes_ahead(std::max(primary->written, standby.received), standby.replayed);
     }
-    if (lag.replay_bytes == 0) {
+    // What it has received it has replayed, and it streams: the rest is on its way, unless there is much of
+    // it.
+    const bool only_in_flight = standby.receiving() && standby.replayed >= standby.received &&
+                                lag.receive_bytes.value_or(0) < wal_segment_bytes;
+    if (lag.replay_bytes == 0 || only_in_flight) {
         lag.seconds = 0;
     } else if (lag.replay_bytes && standby.last_replayed_age) {
         lag.seconds = std::chrono::duration_cast<seconds>(*standby.last_replayed_age).count();

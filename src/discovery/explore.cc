@@ -11,8 +11,10 @@ namespace {
 constexpr seconds first_guess_pause{1};
 constexpr seconds last_guess_pause{60};
 constexpr seconds alias_check_interval{60};
+constexpr seconds alias_of_the_dead_check_interval{5};
 constexpr seconds history_retry_interval{60};
 constexpr size_t guesses_limit = 10000;
+constexpr size_t guesses_at_once = 64;
 constexpr milliseconds schedule_step{10};
 
 size_t signature(const Observation& seen) {
@@ -114,6 +116,12 @@ void Impl::explore(const EndpointPtr& e) {
     explore_downstream(e);
     const auto& m = e->member;
     auto& cluster = *e->cluster;
+    const bool own_unknown = !m.history || m.history->timeline != m.seen->timeline;
+    if (m.role == topology::Role::standby && !m.seen->receiving() && m.seen->timeline > 1 && own_unknown &&
+        clock_.now() >= e->history_retry) {
+        e->history_retry = clock_.now() + history_retry_interval;
+        spawn(clock_.executor(), read_own_history(e));
+    }
     if (m.role == topology::Role::primary && m.seen->timeline > 1 &&
         cluster.history_asked != m.seen->timeline && clock_.now() >= cluster.history_retry) {
         cluster.history_asked = m.seen->timeline;
@@ -131,14 +139,8 @@ void Impl::explore_upstream(const EndpointPtr& e) {
     } else {
         places = conninfo_hosts(m.key, *m.seen);
     }
-    std::erase_if(places, [this](const InstanceKey& key) {
-        return !key.valid() || find(key) || (options_.ignore_primary && options_.ignore_primary(key)) ||
-               !may_guess(key);
-    });
-    if (!places.empty()) {
-        spawn(clock_.executor(),
-              try_guesses("upstream of " + m.key.text(), std::move(places), m.seen->system_identifier));
-    }
+    if (options_.ignore_primary) std::erase_if(places, options_.ignore_primary);
+    try_guesses(places, m.seen->system_identifier);
 }
 
 void Impl::explore_downstream(const EndpointPtr& e) {
@@ -152,16 +154,13 @@ void Impl::explore_downstream(const EndpointPtr& e) {
     const auto addresses = [this](const std::string& host) { return engine_.known_addresses(host); };
     const auto rows = unexplained_senders(m, members, addresses);
     e->senders_unexplained = !rows.empty();
+    std::set<InstanceKey> places;
     for (const auto* row : rows) {
-        auto places = guesses(*row, m.key, options_.default_port, options_.port_candidates);
-        std::erase_if(places, [this](const InstanceKey& key) {
-            return find(key) || (options_.ignore_replica && options_.ignore_replica(key)) || !may_guess(key);
-        });
-        if (!places.empty()) {
-            spawn(clock_.executor(),
-                  try_guesses("replica of " + m.key.text(), std::move(places), m.seen->system_identifier));
+        for (auto& key : guesses(*row, m.key, options_.default_port, options_.port_candidates)) {
+            if (!options_.ignore_replica || !options_.ignore_replica(key)) places.insert(std::move(key));
         }
     }
+    try_guesses({places.begin(), places.end()}, m.seen->system_identifier);
 }
 
 /// Not filtered out, not being tried, and not tried in vain a moment ago.
@@ -172,24 +171,29 @@ bool Impl::may_guess(const InstanceKey& key) {
     return at == guesses_.end() || (!at->second.trying && clock_.now() >= at->second.next);
 }
 
-/// Tries the places in turn until one proves to be a server of this system that was not known.
-Task<void> Impl::try_guesses(std::string why, std::vector<InstanceKey> keys, std::string system_identifier) {
-    const auto self = shared_from_this();
+/// Tries the places side by side. Whichever answers as a server of this system is one, whoever's row led
+/// there.
+void Impl::try_guesses(const std::vector<InstanceKey>& keys, const std::string& system_identifier) {
     if (guesses_.size() > guesses_limit)
         std::erase_if(guesses_, [](const auto& g) { return !g.second.trying; });
-    for (const auto& key : keys)
-        guesses_[key].trying = true;
-    bool found = false;
     for (const auto& key : keys) {
-        if (!found && !stopped_ && !find(key)) {
-            found =
-                (co_await try_one(key, system_identifier, clock_.now() + options_.probe_timeout)).has_value();
-        }
-        auto& guess = guesses_[key];
-        guess.trying = false;
-        guess.pause = std::clamp<Duration>(guess.pause * 2, first_guess_pause, last_guess_pause);
-        guess.next = clock_.now() + guess.pause;
+        if (guesses_under_way_ >= guesses_at_once || !key.valid() || find(key) || !may_guess(key)) continue;
+        ++guesses_under_way_;
+        guesses_[key].trying = true;
+        spawn(clock_.executor(), try_guess(key, system_identifier));
     }
+}
+
+Task<void> Impl::try_guess(InstanceKey key, std::string system_identifier) {
+    const auto self = shared_from_this();
+    const auto found =
+        co_await try_one(key, std::move(system_identifier), clock_.now() + options_.probe_timeout);
+    --guesses_under_way_;
+    auto& guess = guesses_[key];
+    guess.trying = false;
+    guess.pause =
+        found ? Duration{} : std::clamp<Duration>(guess.pause * 2, first_guess_pause, last_guess_pause);
+    guess.next = clock_.now() + guess.pause;
 }
 
 /// `system_identifier` empty: any system will do.
@@ -230,9 +234,13 @@ Task<void> Impl::verify_alias(InstanceKey alias, InstanceKey owner) {
     auto probe = engine_.make_probe(alias);
     const auto looked = co_await probe->look(clock_.now() + options_.probe_timeout);
     const auto e = find(owner);
-    if (!looked || stopped_ || !e || !e->member.seen || !e->member.health.ok()) co_return;
-    if (server_id(**looked) == server_id(*e->member.seen)) co_return;
-    if ((*looked)->answered_at < e->member.seen->asked_at) co_return;  // the owner restarted in between
+    if (!looked || stopped_ || !e || !e->member.seen || same_server(**looked, *e->member.seen)) co_return;
+    const auto known = servers_.find(server_id(**looked));
+    const bool another = known != servers_.end() && known->second != e->member.key;
+    // A server that is not known may be the owner itself, restarted in between. One that is known is not: an
+    // address that moves in a failover must not stay with the dead, or its standbys would seem to follow it.
+    const bool restarted = !e->member.health.ok() || (*looked)->answered_at < e->member.seen->asked_at;
+    if (!another && restarted) co_return;
     std::erase(e->member.aliases, alias);
     aliases_.erase(alias);
     alias_checked_.erase(alias);
@@ -256,6 +264,15 @@ Task<void> Impl::read_history(std::string cluster_id, InstanceKey primary, topol
     }
 }
 
+Task<void> Impl::read_own_history(EndpointPtr e) {
+    const auto self = shared_from_this();
+    const auto actor = engine_.make_actor(e->member.key);
+    auto history = co_await actor->timeline_history(e->member.seen->timeline, clock_.now() + seconds(2));
+    if (!history || stopped_ || e->stopped) co_return;
+    e->member.history = std::make_shared<topology::TimelineHistory>(std::move(*history));
+    mark(e->member.cluster_id, true);
+}
+
 Task<void> Impl::warm_resolver(std::string host) {
     const auto self = shared_from_this();
     co_await engine_.resolve(host, clock_.now() + seconds(5));
@@ -274,7 +291,10 @@ Task<void> Impl::housekeeping() {
         int budget = 10;
         for (auto& [alias, owner] : aliases_) {
             auto& checked = alias_checked_[alias];
-            if (now - checked < alias_check_interval || --budget < 0) continue;
+            const auto e = find(owner);
+            const auto pause =
+                e && e->member.health.ok() ? alias_check_interval : alias_of_the_dead_check_interval;
+            if (now - checked < pause || --budget < 0) continue;
             checked = now;
             spawn(clock_.executor(), verify_alias(alias, owner));
         }

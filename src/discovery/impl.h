@@ -32,7 +32,8 @@ struct Endpoint {
     bool trying = false;  ///< an attempt is under way
     MonoTime
         planned{};  ///< the last point of its schedule that has passed: lateness does not move the schedule
-    MonoTime heard{};                   ///< last answer to a probe or a touch
+    MonoTime heard{};  ///< last answer to a probe or a touch
+    MonoTime history_retry{};
     MonoTime greeted{};                 ///< last time that a new connection was tried beside the old one
     std::optional<MonoTime> broken_at;  ///< the idle session ended then
     std::vector<Waiter> waiters;
@@ -125,13 +126,15 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     void explore_upstream(const EndpointPtr& e);
     void explore_downstream(const EndpointPtr& e);
     bool may_guess(const InstanceKey& key);
-    Task<void> try_guesses(std::string why, std::vector<InstanceKey> keys, std::string system_identifier);
+    void try_guesses(const std::vector<InstanceKey>& keys, const std::string& system_identifier);
+    Task<void> try_guess(InstanceKey key, std::string system_identifier);
     Task<std::expected<EndpointPtr, engine::Unreached>> try_one(InstanceKey key,
                                                                 std::string system_identifier,
                                                                 MonoTime deadline);
     Task<void> try_seed(InstanceKey key);
     Task<void> verify_alias(InstanceKey alias, InstanceKey owner);
     Task<void> read_history(std::string cluster_id, InstanceKey primary, topology::Timeline timeline);
+    Task<void> read_own_history(EndpointPtr e);
     Task<void> warm_resolver(std::string host);
     EndpointPtr find(const InstanceKey& key) const;
 
@@ -163,6 +166,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     std::map<ServerId, InstanceKey> servers_;
     std::map<std::string, ClusterState> clusters_;
     std::unordered_map<InstanceKey, Guess> guesses_;
+    size_t guesses_under_way_ = 0;
     std::map<InstanceKey, MonoTime> alias_checked_;
     std::set<InstanceKey> pending_seeds_;
     size_t urgent_clusters_ = 0;

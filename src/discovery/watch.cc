@@ -104,7 +104,8 @@ Task<void> Impl::touch(EndpointPtr e) {
 /// a full process table): a new connection is tried every few polls, and at every poll while that fails.
 void Impl::greet_now_and_then(const EndpointPtr& e) {
     const auto& m = e->member;
-    if (!m.health.ok() || m.role != topology::Role::primary || !m.seen || m.seen->senders.empty()) return;
+    const bool matters = m.role == topology::Role::primary && m.seen && !m.seen->senders.empty();
+    if (!m.health.ok() || !(matters || m.new_sessions_hang_since)) return;
     const auto fair_share = greeting_share * static_cast<int64_t>(endpoints_.size());
     const auto pause = m.new_sessions_hang_since
                            ? Duration(options_.poll_interval)
@@ -211,6 +212,7 @@ void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen)
                 .last_answer = seen->answered_at,
                 .latency = seen->answered_at - seen->asked_at};
     if (merge_if_known(e, *seen)) return;
+    if (recovered) m.new_sessions_hang_since.reset();  // it answered on a new session just now
     m.seen = seen;
     m.last_seen = clock_.wall();
     m.engine = seen->engine;

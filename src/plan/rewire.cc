@@ -50,7 +50,7 @@ Reason other_major_version(const Move& m) {
 Reason off_the_timeline(const Move& m) {
     const auto& mine = *m.replica.seen;
     const auto& theirs = *m.upstream.seen;
-    const auto how = ancestry(mine.timeline, mine.received, theirs.timeline, m.cluster.history.get());
+    const auto how = m.cluster.ancestry_of(m.replica, m.upstream);
     if (how == Ancestry::diverged) {
         return fmt::format("it is at {} on timeline {}, past the fork to timeline {}: rewind it first",
                            mine.received.text(), mine.timeline, theirs.timeline);
@@ -230,8 +230,15 @@ int add_rewire_steps(Plan& plan, const Rewire& how, const std::vector<const Inst
     for (const auto& m : movers)
         add_follow(plan, how, m, phase);
     ++phase;
-    for (const auto& m : movers)
-        add_verification(plan, how, m, phase);
+    for (const auto& m : movers) {
+        // A paused startup process does not start a receiver: it connects when somebody resumes the replay.
+        if (m.replica->seen->replay_paused) {
+            plan.remarks.push_back(m.replica->key.text() +
+                                   "'s replay is paused: it follows when it is resumed");
+        } else {
+            add_verification(plan, how, m, phase);
+        }
+    }
     ++phase;
     bool tidied = false;
     for (const auto& m : movers)

@@ -92,6 +92,8 @@ struct Instance {
     std::string data_center, region, environment;
     /// Its old session answers, but new ones get no answer since then (a hung postmaster).
     std::optional<MonoTime> new_sessions_hang_since;
+    /// Of its own timeline; read only where its number proves nothing: a standby that does not receive.
+    std::shared_ptr<const TimelineHistory> history;
     /// We made its receiver reconnect: until then its absence proves nothing about the upstream.
     std::optional<MonoTime> testimony_held_until;
     std::optional<MonoTime> streamed_until;  ///< last time that it was seen streaming

@@ -131,6 +131,14 @@ bool Cluster::is_below(const InstanceKey& key, const InstanceKey& ancestor) cons
     return false;
 }
 
+Ancestry Cluster::ancestry_of(const Instance& standby, const Instance& upstream) const {
+    const auto how =
+        ancestry(standby.seen->timeline, standby.seen->position(), upstream.seen->timeline, history.get());
+    if (how == Ancestry::same && same_number_other_branch(standby.history.get(), history.get()))
+        return Ancestry::foreign;
+    return how;
+}
+
 ClusterPtr Topology::cluster(const std::string& id) const {
     const auto at = clusters.find(id);
     return at == clusters.end() ? nullptr : at->second;

@@ -66,4 +66,8 @@ Ancestry ancestry(Timeline timeline, Lsn position, Timeline primary, const Timel
     return position <= *left ? Ancestry::behind : Ancestry::diverged;
 }
 
+bool same_number_other_branch(const TimelineHistory* a, const TimelineHistory* b) {
+    return a != nullptr && b != nullptr && a->timeline == b->timeline && a->ancestors != b->ancestors;
+}
+
 }  // namespace baton::topology

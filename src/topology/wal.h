@@ -61,4 +61,8 @@ enum class Ancestry : uint8_t {
 };
 Ancestry ancestry(Timeline timeline, Lsn position, Timeline primary, const TimelineHistory* history);
 
+/// Two servers promoted apart give their new branches the same number (scenario 75): equal numbers are one
+/// timeline only if it was begun at the same point. False as long as one of the histories is not known.
+bool same_number_other_branch(const TimelineHistory* a, const TimelineHistory* b);
+
 }  // namespace baton::topology
