@@ -102,14 +102,15 @@ CasePtr Impl::open_case(const topology::Cluster& cluster, const Problem& problem
 
 Task<Outcome> Impl::run_case(CasePtr c, bool check_again) {
     const auto self = shared_from_this();
-    const auto began = clock_.now();
+    c->judged = clock_.now();
     if (const auto hooks = co_await run_pre_hooks(c); !hooks) {
+        c->blocks = true;
         co_await finish(c, false,
                         "a PreFailoverProcesses hook failed, so nothing was done: " + hooks.error().text());
         co_return Outcome{
             .recovery = c->record, .attempted = false, .not_attempted_because = hooks.error().text()};
     }
-    if ((check_again || clock_.now() - began > analysis_fresh) && !c->record.forced &&
+    if ((check_again || clock_.now() - c->judged > analysis_fresh) && !c->regardless &&
         !(co_await still_so(c))) {
         co_await finish(c, false, "the failure is over: nothing was done");
         co_return Outcome{
@@ -132,18 +133,44 @@ Task<Result<void>> Impl::run_pre_hooks(CasePtr c) {
         [journal = c->journal](std::string text) { journal->note(std::move(text)); });
 }
 
-Task<bool> Impl::still_so(CasePtr c) {
-    const auto cluster = observer_.cluster(c->record.cluster_id);
-    if (!cluster) co_return false;
+/// The cluster after everybody was asked again; null when it is gone.
+Task<ClusterPtr> Impl::look_at_everyone(std::string cluster_id) {
+    const auto cluster = observer_.cluster(cluster_id);
+    if (!cluster) co_return nullptr;
     std::vector<InstanceKey> everyone;
     for (const auto& i : cluster->instances)
         everyone.push_back(i->key);
     co_await observer_.look_again(everyone, clock_.now() + look_deadline);
-    const auto now_is = observer_.cluster(c->record.cluster_id);
-    if (!now_is) co_return false;
-    const auto problems = analysis::analyse(*now_is, options_.analysis, clock_.now());
+    co_return observer_.cluster(cluster_id);
+}
+
+Task<bool> Impl::still_so(CasePtr c) {
+    const auto cluster = co_await look_at_everyone(c->record.cluster_id);
+    if (!cluster) co_return false;
+    const auto problems = analysis::analyse(*cluster, options_.analysis, clock_.now());
+    c->judged = clock_.now();
     co_return std::ranges::any_of(
         problems, [&](const Problem& p) { return p.instance == c->record.failed && p.actionable(); });
+}
+
+/// Just before a promotion, when what led to it is not fresh any more (a candidate was tried in vain, or had
+/// to catch up): does the primary live? Standbys that we moved ourselves no longer testify, so that what is
+/// left need not be a full DeadPrimary.
+Task<bool> Impl::over_meanwhile(CasePtr c) {
+    if (c->regardless || clock_.now() - c->judged <= analysis_fresh) co_return false;
+    const auto cluster = co_await look_at_everyone(c->record.cluster_id);
+    if (!cluster) co_return true;
+    c->judged = clock_.now();
+    const auto* failed = cluster->find(c->record.failed);
+    if (failed != nullptr && failed->health.reach == topology::Reach::failing) co_return true;
+    for (const auto& p : analysis::analyse(*cluster, options_.analysis, clock_.now())) {
+        if (p.instance != c->record.failed || analysis::info(p.code).structure) continue;
+        const bool unheard_of = p.code == Code::dead_primary_and_standbys ||
+                                p.code == Code::dead_primary_without_replicas ||
+                                p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
+        co_return !p.actionable() && !(unheard_of && p.counts.veto == 0);
+    }
+    co_return true;
 }
 
 void Impl::note_choice(Case& c, const plan::Choice& choice) {
@@ -163,12 +190,20 @@ Task<void> Impl::drive_primary(CasePtr c) {
     };
     for (;;) {
         const auto cluster = observer_.cluster(c->record.cluster_id);
-        if (!cluster || stopped_) co_return;
+        if (stopped_) co_return;
+        if (!cluster) {
+            co_await finish(c, false, "the cluster was forgotten meanwhile");
+            co_return;
+        }
         const auto choice = plan::choose_candidate(*cluster, c->record.failed, policy, c->candidate,
                                                    c->record.forced, clock_.now());
         note_choice(*c, choice);
         if (!choice.chosen) {
-            co_await finish(c, false, choice.why);
+            if (const auto asked = outstanding(*cluster, *c)) {
+                co_await finish_in_doubt(c, *asked, choice.why);
+            } else {
+                co_await finish(c, false, choice.why);
+            }
             co_return;
         }
         const auto plan =
@@ -199,19 +234,35 @@ Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vec
             rest.push_back(std::move(phase));
             continue;
         }
+        if (std::ranges::any_of(phase, is_promote) && co_await over_meanwhile(c)) {
+            co_await finish(c, false, "the failure is over: nobody was promoted");
+            co_return false;
+        }
         for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal)) {
             if (is_promote(outcome.step)) {
                 if (!outcome.result && !(co_await promotion_failed(c, outcome))) co_return false;
                 promoted(*c, outcome);
                 promoted_already = true;
             } else if (!outcome.result && outcome.step.required) {
-                c->excluded.push_back(outcome.step.target);
-                c->candidate.reset();
+                // It cannot get the WAL that it lacks, whoever's step failed.
+                co_await pass_over(c, *plan.choice.chosen);
                 co_return false;
             }
         }
     }
     co_return promoted_already;
+}
+
+/// Another candidate is to be chosen, unless this one was asked to promote itself in an earlier life.
+Task<void> Impl::pass_over(CasePtr c, InstanceKey candidate) {
+    c->blocks = true;
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    if (const auto asked = cluster ? outstanding(*cluster, *c) : std::nullopt) {
+        co_await finish_in_doubt(c, *asked, "it could not catch up, and was asked to promote itself before");
+        co_return;
+    }
+    c->excluded.push_back(std::move(candidate));
+    c->candidate.reset();
 }
 
 /// After a failed promotion: true if it took place after all. A candidate that is proven dead is left out and
@@ -223,11 +274,16 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
     const auto cluster = observer_.cluster(c->record.cluster_id);
     const auto* target = cluster ? cluster->find(key) : nullptr;
     if (target != nullptr && target->health.ok() && target->is_primary()) co_return true;
-    const bool refused_before = outcome.result.error().kind == ErrorKind::privilege ||
-                                outcome.result.error().kind == ErrorKind::authentication ||
-                                outcome.result.error().kind == ErrorKind::too_many_connections;
+    const auto kind = outcome.result.error().kind;
+    c->blocks = true;
+    if (kind == ErrorKind::io) {
+        co_await finish(c, false, outcome.result.error().text());
+        co_return false;
+    }
+    const bool refused_before = kind == ErrorKind::privilege || kind == ErrorKind::authentication ||
+                                kind == ErrorKind::too_many_connections;
     const bool dead =
-        target == nullptr || (target->health.confirmed && target->health.reach == topology::Reach::refused);
+        target != nullptr && target->health.confirmed && target->health.reach == topology::Reach::refused;
     if (dead || refused_before) {
         c->journal->note(fmt::format("{} {}: choosing another candidate", key.text(),
                                      dead ? "died during its promotion" : "cannot be promoted by us"));
@@ -235,8 +291,8 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         c->candidate.reset();
         co_return false;
     }
-    co_await finish(
-        c, false,
+    co_await finish_in_doubt(
+        c, key,
         fmt::format(
             "{} was asked to promote itself and has not done so in time ({}). It may still do so, and "
             "therefore no other server is promoted; look at its log, then use recover",
@@ -292,6 +348,7 @@ Task<int> Impl::hooks_of(CasePtr c, std::string name, std::vector<std::string> c
         clock_, processes_, options_.hook_options, name, std::move(commands), placeholders(f), environment(f),
         false, [journal = c->journal](std::string text) { journal->note(std::move(text)); });
     if (!done && options_.fail_on_failed_post_hooks) {
+        c->post_hook_failed = true;
         c->record.errors.push_back(done.error().text());
         co_return 1;
     }
@@ -312,7 +369,10 @@ Task<int> Impl::run_post_hooks(CasePtr c) {
 
 Task<void> Impl::drive_intermediate(CasePtr c) {
     const auto cluster = observer_.cluster(c->record.cluster_id);
-    if (!cluster) co_return;
+    if (!cluster) {
+        co_await finish(c, false, "the cluster was forgotten meanwhile");
+        co_return;
+    }
     auto plan = plan::plan_intermediate_failover(*cluster, c->record.failed, options_.plan, clock_.now());
     if (!plan) {
         co_await finish(c, false, plan.error().text());
@@ -323,6 +383,7 @@ Task<void> Impl::drive_intermediate(CasePtr c) {
         c->journal->note(remark);
     const auto follow = std::ranges::find(plan->steps, plan::StepKind::follow, &plan::Step::kind);
     const int moved = co_await rewire(c, phases(*plan));
+    c->blocks = moved == 0;
     if (moved > 0) {
         c->record.successor = follow->upstream;
         save(*c);
@@ -338,7 +399,7 @@ void Impl::mark_lost(Case& c) {
     for (const auto& key : lost) {
         store_.apply(store::BeginDowntime{key,
                                           {.owner = "orchestrator",
-                                           .reason = "lost-in-recovery",
+                                           .reason = std::string(lost_in_recovery),
                                            .begins = wall,
                                            .ends = wall + lost_downtime}});
         audit("begin-downtime", key, c.record.cluster_name, "owner: orchestrator, reason: lost-in-recovery");
@@ -362,17 +423,17 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
         record.errors.push_back(error);
         c->journal->note((success ? "remark: " : "recovery failed: ") + error);
     }
-    const bool hooks_failed = success && options_.fail_on_failed_post_hooks && !record.errors.empty();
-    record.state = success && !hooks_failed ? store::RecoveryState::succeeded : store::RecoveryState::failed;
+    record.state =
+        success && !c->post_hook_failed ? store::RecoveryState::succeeded : store::RecoveryState::failed;
     record.ended = clock_.wall();
     if (success) {
         mark_lost(*c);
-        store_.apply(store::EndDetection{record.detection_id});
+        end_detections(record.failed);
         store_.apply(store::RemoveBlocked{record.failed});
     } else {
-        // Nothing was promoted, so there is nothing that could flap: a candidate that turns up later may be
-        // used.
-        record.in_active_period = false;
+        // Where nothing was done, nothing can flap: a candidate that turns up later may be used. What was
+        // tried in vain is not tried again and again.
+        record.in_active_period = c->blocks;
         watched_[record.cluster_id].hopeless_detection = record.detection_id;
     }
     save(*c);
@@ -390,6 +451,25 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
     announce_recovery(*c);
     const auto written = co_await store_.flush();
     if (!written) spdlog::error("recovery {}: {}", record.uid, written.error().text());
+}
+
+/// Ends without a successor, and says for good who may have become one: nobody else is promoted unless an
+/// operator asks for it.
+Task<void> Impl::finish_in_doubt(CasePtr c, InstanceKey asked, std::string error) {
+    c->blocks = true;
+    c->journal->mark(fmt::format("it is not known whether {} has promoted itself", asked.text()),
+                     std::string(in_doubt_deed) + asked.text());
+    co_await finish(c, false, std::move(error));
+}
+
+/// A server that fails again is a new detection, under whichever name.
+void Impl::end_detections(const InstanceKey& failed) {
+    std::vector<int64_t> over;
+    for (const auto& [id, d] : store_.state().detections) {
+        if (d.active && d.instance == failed) over.push_back(id);
+    }
+    for (const auto id : over)
+        store_.apply(store::EndDetection{id});
 }
 
 void Impl::audit(const std::string& type, const InstanceKey& key, const std::string& cluster,

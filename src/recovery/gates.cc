@@ -3,14 +3,26 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "recovery/impl.h"
 
 namespace baton::recovery {
 
 std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topology::Cluster& cluster,
                                                                    const Problem& problem) const {
+    // Replicas that were moved are no reason to leave the cluster without a primary, nor the other way round.
+    const bool primary = analysis::info(problem.code).action == analysis::Action::recover_primary;
     for (const auto& [id, r] : store_.state().recoveries) {
         if (!r.in_active_period || r.acknowledged || r.cluster_id != cluster.id) continue;
+        if ((r.kind == "primary") != primary) continue;
+        if (const auto asked = in_doubt(r)) {
+            return std::pair(
+                fmt::format("{} was asked to promote itself and nobody knows whether it did; look "
+                            "at its log, then acknowledge recovery {} or use recover",
+                            asked->text(), r.uid),
+                id);
+        }
         const auto left =
             std::chrono::duration_cast<seconds>(options_.recovery_block - (clock_.wall() - r.started));
         const auto hint = fmt::format(
@@ -25,6 +37,38 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
                          id);
     }
     return std::nullopt;
+}
+
+/// Whom a failed recovery asked to promote itself without ever learning whether it did. The doubt ends when
+/// that server is seen to lead or to be dead, when it is forgotten, or when an operator acknowledges.
+std::optional<InstanceKey> Impl::in_doubt(const store::Recovery& r) const {
+    if (r.acknowledged || r.state != store::RecoveryState::failed || r.kind != "primary") return std::nullopt;
+    const auto steps = store_.state().steps.find(r.uid);
+    if (steps == store_.state().steps.end()) return std::nullopt;
+    const auto marked = std::ranges::find_if(
+        steps->second, [](const store::RecoveryStep& step) { return step.deed.starts_with(in_doubt_deed); });
+    if (marked == steps->second.end()) return std::nullopt;
+    const auto asked = topology::parse_instance_key(marked->deed.substr(in_doubt_deed.size()), 0);
+    if (!asked) return std::nullopt;
+    const auto cluster = observer_.cluster(r.cluster_id);
+    const auto* i = cluster ? cluster->find(*asked) : nullptr;
+    if (i == nullptr || (i->health.ok() && i->is_primary())) return std::nullopt;
+    if (i->health.confirmed && i->health.reach == topology::Reach::refused) return std::nullopt;
+    return i->key;
+}
+
+/// Why a recovery would end without having done anything; nothing when it has a way out.
+std::optional<std::string> Impl::no_way_out(const topology::Cluster& cluster, const Problem& problem) const {
+    if (analysis::info(problem.code).action == analysis::Action::recover_primary) {
+        const auto choice =
+            plan::choose_candidate(cluster, problem.instance, options_.plan, {}, false, clock_.now());
+        if (choice.chosen) return std::nullopt;
+        return "no candidate: " + choice.why;
+    }
+    const auto plan =
+        plan::plan_intermediate_failover(cluster, problem.instance, options_.plan, clock_.now());
+    if (plan) return std::nullopt;
+    return plan.error().text();
 }
 
 /// The reason why nothing is done, reported once; nothing when the way is free.
@@ -43,7 +87,10 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
         return refuse(
             "the manager has only just started and has not seen it alive: it waits for three polls first");
     }
-    if (problem.downtimed) return refuse("the instance, or every replica of it, is downtimed");
+    // That an intermediate was lost in the failover of its primary does not mean that its replicas are to be.
+    const bool only_lost = !primary && !problem.replicas_downtimed && failed != nullptr && failed->downtime &&
+                           failed->downtime->reason == lost_in_recovery;
+    if (problem.downtimed && !only_lost) return refuse("the instance, or every replica of it, is downtimed");
     if (!store_.state().recoveries_enabled)
         return refuse("recoveries are disabled globally (enable-global-recoveries lifts it)");
     const bool automatic =
@@ -55,11 +102,11 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
     }
     if (const auto blocked = anti_flapping(cluster, problem)) return refuse(blocked->first, blocked->second);
     const auto* detection = active_detection(problem);
-    if (primary && detection != nullptr && watched.hopeless_detection == detection->id) {
-        const auto choice =
-            plan::choose_candidate(cluster, problem.instance, options_.plan, {}, false, clock_.now());
-        if (!choice.chosen) return refuse("no candidate: " + choice.why);
-    }
+    if (detection == nullptr) return std::nullopt;
+    if (watched.forbidden_detections.contains(detection->id))
+        return refuse("an OnFailureDetectionProcesses hook failed: use recover to go on without it");
+    if (watched.hopeless_detection != detection->id) return std::nullopt;
+    if (const auto why = no_way_out(cluster, problem)) return refuse(*why);
     return std::nullopt;
 }
 

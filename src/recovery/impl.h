@@ -17,13 +17,16 @@ using ProblemKey = std::pair<InstanceKey, Code>;
 struct Watched {
     ClusterPtr snapshot;
     std::vector<Problem> problems;
+    MonoTime analysed{};
     std::set<ProblemKey> responding;  ///< a coroutine is dealing with it
     bool recovering = false;          ///< one recovery of a cluster at a time
     std::map<InstanceKey, MonoTime> receiver_checks;
+    std::map<ProblemKey, MonoTime> since;        ///< when it was first seen
     std::map<ProblemKey, std::string> reported;  ///< the reason last given for not acting
     std::map<InstanceKey, MonoTime> reattached;  ///< when a stranded standby was last rewired
     std::map<InstanceKey, std::string> codes;    ///< as last written to the changelog
-    int64_t hopeless_detection = 0;              ///< a recovery found no candidate for this detection
+    int64_t hopeless_detection = 0;              ///< a recovery found no way out for this detection
+    std::set<int64_t> forbidden_detections;      ///< a detection hook failed for them
 };
 
 /// One recovery under way: its record, journal and what was asked for.
@@ -32,9 +35,18 @@ struct Case {
     JournalPtr journal;
     std::optional<InstanceKey> candidate;
     bool is_primary = true;
+    bool regardless = false;            ///< an operator wants it whatever the analysis says
+    bool blocks = false;                ///< something was tried in vain: the next one is not automatic
+    bool post_hook_failed = false;      ///< and the configuration counts that
+    MonoTime judged{};                  ///< when the failure was last known to last
     std::vector<InstanceKey> excluded;  ///< candidates that failed in this recovery
 };
 using CasePtr = std::shared_ptr<Case>;
+
+/// The reason of the downtimes that a recovery begins.
+inline constexpr std::string_view lost_in_recovery = "lost-in-recovery";
+/// The deed of a journal's step that says whose promotion is in doubt.
+inline constexpr std::string_view in_doubt_deed = "in-doubt ";
 
 class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
   public:
@@ -67,6 +79,10 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     void expire();
     void end_lost_downtimes(const Watched& watched);
 
+    // recovery.cc: recoveries that an operator asks for
+    void acknowledge_completed(const InstanceKey& failed);
+    Task<void> keep_clients_away(CasePtr c, bool away);
+
     // reattach.cc: standbys that come back after the others were rewired
     void reattach_stranded(Watched& watched);
     Task<void> reattach(std::string id, plan::Plan plan);
@@ -74,20 +90,25 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     // gates.cc: may we act?
     std::optional<std::string> gate(const topology::Cluster& cluster, const Watched& watched,
                                     const Problem& problem);
+    std::optional<std::string> no_way_out(const topology::Cluster& cluster, const Problem& problem) const;
     void report_blocked(const std::string& id, Watched& watched, const Problem& problem,
                         const std::string& reason, int64_t blocking_recovery);
     std::optional<std::pair<std::string, int64_t>> anti_flapping(const topology::Cluster& cluster,
                                                                  const Problem& problem) const;
+    std::optional<InstanceKey> in_doubt(const store::Recovery& r) const;
 
     // drive.cc: a recovery from record to end
     CasePtr open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
                       int64_t detection_id);
     Task<Outcome> run_case(CasePtr c, bool check_again);
     Task<Result<void>> run_pre_hooks(CasePtr c);
+    Task<ClusterPtr> look_at_everyone(std::string cluster_id);
     Task<bool> still_so(CasePtr c);
+    Task<bool> over_meanwhile(CasePtr c);
     Task<void> drive_primary(CasePtr c);
     Task<void> drive_intermediate(CasePtr c);
     Task<bool> promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vector<plan::Step>>& rest);
+    Task<void> pass_over(CasePtr c, InstanceKey candidate);
     Task<bool> promotion_failed(CasePtr c, StepOutcome outcome);
     Task<int> rewire(CasePtr c, std::vector<std::vector<plan::Step>> phases);
     void note_choice(Case& c, const plan::Choice& choice);
@@ -95,6 +116,8 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<int> run_post_hooks(CasePtr c);
     Task<int> hooks_of(CasePtr c, std::string name, std::vector<std::string> commands);
     Task<void> finish(CasePtr c, bool success, std::string error);
+    Task<void> finish_in_doubt(CasePtr c, InstanceKey asked, std::string error);
+    void end_detections(const InstanceKey& failed);
     void mark_lost(Case& c);
     void publish_key_values(const Case& c);
     void save(const Case& c);
@@ -104,9 +127,10 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     // resume.cc: after a restart
     Task<void> resume(store::Recovery record);
     Task<void> resume_primary(CasePtr c);
-    Task<bool> wait_settled(const std::string& cluster_id);
+    Task<bool> wait_settled(std::string id);
     const topology::Instance* promoted_instance(const topology::Cluster& cluster, const Case& c) const;
     std::vector<InstanceKey> requested_promotions(const Case& c) const;
+    std::optional<InstanceKey> outstanding(const topology::Cluster& cluster, const Case& c) const;
     plan::Plan plan_survivors(const topology::Cluster& cluster, const Case& c,
                               const InstanceKey& successor) const;
 

@@ -15,6 +15,8 @@ class Journal {
 
     /// Talk: in order, on disk soon.
     void note(std::string message) { write(std::move(message), {}); }
+    /// Talk with something for machines to find again.
+    void mark(std::string message, std::string deed) { write(std::move(message), std::move(deed)); }
     /// A deed, announced before it is done; returns when it is on disk.
     Task<Result<void>> before_deed(std::string message, std::string deed);
     Duration elapsed() const { return clock_.now() - since_; }

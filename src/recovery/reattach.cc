@@ -14,7 +14,7 @@ constexpr seconds pause_between_tries{10};
 /// An operator who downtimed it wants it left alone; a downtime of our own making only marks that it was
 /// lost.
 bool left_alone(const topology::Instance& standby) {
-    return standby.maintenance || (standby.downtime && standby.downtime->reason != "lost-in-recovery");
+    return standby.maintenance || (standby.downtime && standby.downtime->reason != lost_in_recovery);
 }
 
 }  // namespace

@@ -83,33 +83,47 @@ Task<Result<Outcome>> Impl::recover(Request request) {
     }
     const auto problem = found != nullptr ? *found : declared_dead(*cluster, *failed);
     watched.recovering = true;
-    for (const auto& [id, r] : store_.state().recoveries) {
-        if (r.failed == failed->key && r.in_active_period && r.state != store::RecoveryState::running) {
-            store_.apply(store::Acknowledge{.recovery_ids = {id},
-                                            .by = "orchestrator",
-                                            .comment = "acknowledged by a forced recovery",
-                                            .at = clock_.wall()});
-            break;
-        }
-    }
+    acknowledge_completed(failed->key);
     const auto detection = register_detection(*cluster, problem);
     const auto c = open_case(*cluster, problem, request, detection.id);
     c->record.forced = true;
-    if (failed->health.ok() && failed->is_primary()) {
-        // The old primary lives: keep clients from it as well as can be done without an agent. This is not a
-        // fence.
-        auto actor = engine_.make_actor(failed->key);
-        const auto done = co_await actor->set_read_only(true, clock_.now() + options_.plan.follow_timeout);
-        c->journal->note(
-            done ? fmt::format(
-                       "{} still answers: set default_transaction_read_only on it; this is not a fence",
-                       failed->key.text())
-                 : fmt::format("{} still answers and could not be made read-only: {}", failed->key.text(),
-                               done.error().text()));
-    }
+    c->regardless = request.force_failover;
+    const bool lives =
+        failed->health.ok() && failed->is_primary() && !failed->seen->settings.default_transaction_read_only;
+    if (lives) co_await keep_clients_away(c, true);
+    // Nobody was suspected, so what is known of the standbys may be a poll old: too old to compare them.
+    if (c->regardless) co_await look_at_everyone(request.cluster_id);
     auto outcome = co_await run_case(c, false);
+    if (lives && !c->record.successor && !in_doubt(c->record)) co_await keep_clients_away(c, false);
     watched_[request.cluster_id].recovering = false;
     co_return outcome;
+}
+
+/// An operator who forces a recovery has seen the earlier ones of that server.
+void Impl::acknowledge_completed(const InstanceKey& failed) {
+    store::Acknowledge seen{.recovery_ids = {},
+                            .by = "orchestrator",
+                            .comment = "acknowledged by a forced recovery",
+                            .at = clock_.wall()};
+    for (const auto& [id, r] : store_.state().recoveries) {
+        if (r.failed == failed && r.in_active_period && r.state != store::RecoveryState::running)
+            seen.recovery_ids.push_back(id);
+    }
+    store_.apply(std::move(seen));
+}
+
+/// The old primary lives: clients are kept from it as well as can be done without an agent, which is not a
+/// fence. Undone when nobody takes its place.
+Task<void> Impl::keep_clients_away(CasePtr c, bool away) {
+    const auto key = c->record.failed;
+    auto actor = engine_.make_actor(key);
+    const auto done = co_await actor->set_read_only(away, clock_.now() + options_.plan.follow_timeout);
+    const auto* deed = away ? "still answers: set default_transaction_read_only on it; this is not a fence"
+                            : "goes on as the primary: default_transaction_read_only is off again";
+    c->journal->note(
+        done ? fmt::format("{} {}", key.text(), deed)
+             : fmt::format("{} still answers; default_transaction_read_only could not be set {}: {}",
+                           key.text(), away ? "on" : "off", done.error().text()));
 }
 
 Task<Result<Executed>> Impl::execute(plan::Plan plan) {
@@ -123,6 +137,14 @@ Task<Result<Executed>> Impl::execute(plan::Plan plan) {
     std::set<InstanceKey> failed;
     for (auto& phase : phases(plan)) {
         std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(s.target); });
+        if (watched_[plan.cluster_id].recovering && !phase.empty()) {
+            executed.failed.emplace_back(plan.subject,
+                                         Error{ErrorKind::conflict,
+                                               "a recovery of this cluster began: the rest was left undone",
+                                               plan.subject.text(),
+                                               {}});
+            break;
+        }
         for (const auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, nullptr)) {
             const auto& step = outcome.step;
             audit("relocate-below", step.target, {}, (outcome.result ? "done: " : "failed: ") + step.what);

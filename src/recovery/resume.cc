@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/async.h"
 #include "base/text.h"
@@ -17,18 +18,11 @@ constexpr milliseconds look_interval{200};
 
 }  // namespace
 
-Task<bool> Impl::wait_settled(const std::string& cluster_id) {
-    const auto id = cluster_id;
+Task<bool> Impl::wait_settled(std::string id) {
     const auto deadline = clock_.now() + settle_deadline;
     while (!observer_.settled() && clock_.now() < deadline && !stopped_)
         co_await clock_.sleep_for(milliseconds(50));
-    const auto cluster = observer_.cluster(id);
-    if (!cluster) co_return false;
-    std::vector<InstanceKey> everyone;
-    for (const auto& i : cluster->instances)
-        everyone.push_back(i->key);
-    co_await observer_.look_again(everyone, clock_.now() + look_deadline);
-    co_return observer_.cluster(id) != nullptr;
+    co_return co_await look_at_everyone(id) != nullptr;
 }
 
 std::vector<InstanceKey> Impl::requested_promotions(const Case& c) const {
@@ -40,6 +34,18 @@ std::vector<InstanceKey> Impl::requested_promotions(const Case& c) const {
         if (const auto key = topology::parse_instance_key(step.deed.substr(8), 0)) keys.push_back(*key);
     }
     return keys;
+}
+
+/// The last of them that is neither passed over nor proven dead: nobody else may be promoted.
+std::optional<InstanceKey> Impl::outstanding(const topology::Cluster& cluster, const Case& c) const {
+    for (const auto& key : requested_promotions(c) | std::views::reverse) {
+        if (std::ranges::find(c.excluded, key) != c.excluded.end()) continue;
+        const auto* i = cluster.find(key);
+        const bool dead =
+            i == nullptr || (i->health.confirmed && i->health.reach == topology::Reach::refused);
+        if (!dead) return key;
+    }
+    return std::nullopt;
 }
 
 /// Someone other than the failed one leads, and on a later branch or by our own journalled request.
@@ -70,6 +76,7 @@ Task<void> Impl::resume(store::Recovery record) {
     const auto self = shared_from_this();
     auto c = std::make_shared<Case>();
     c->is_primary = record.kind == "primary";
+    c->regardless = record.command_hint.starts_with("force-");
     c->record = std::move(record);
     const auto ago = std::max<std::chrono::microseconds>(clock_.wall() - c->record.started, {});
     c->journal = std::make_shared<Journal>(clock_, store_, announce_, c->record.uid, clock_.now() - ago);
@@ -93,7 +100,11 @@ Task<void> Impl::resume_primary(CasePtr c) {
     const auto deadline = clock_.now() + options_.plan.promotion_timeout;
     for (;;) {
         const auto cluster = observer_.cluster(c->record.cluster_id);
-        if (!cluster || stopped_) co_return;
+        if (stopped_) co_return;
+        if (!cluster) {
+            co_await finish(c, false, "the cluster was forgotten meanwhile");
+            co_return;
+        }
         if (const auto* successor = promoted_instance(*cluster, *c)) {
             c->record.successor = successor->key;
             c->journal->note(fmt::format("{} leads: rewiring what is left", successor->key.text()));
@@ -113,8 +124,8 @@ Task<void> Impl::resume_primary(CasePtr c) {
         });
         if (!in_the_dark) break;
         if (clock_.now() >= deadline) {
-            co_await finish(
-                c, false,
+            co_await finish_in_doubt(
+                c, requested.back(),
                 fmt::format(
                     "{} was asked to promote itself before the restart and does not answer; nobody else "
                     "is promoted until it is known whether it did",
@@ -124,7 +135,7 @@ Task<void> Impl::resume_primary(CasePtr c) {
         co_await clock_.sleep_for(look_interval);
         co_await observer_.look_again(requested, clock_.now() + look_deadline);
     }
-    if (!(co_await still_so(c)) && !c->record.forced) {
+    if (!(co_await still_so(c)) && !c->regardless) {
         co_await finish(c, false, "the failure is over: nothing was promoted");
         co_return;
     }

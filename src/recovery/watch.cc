@@ -14,7 +14,9 @@ namespace {
 
 constexpr seconds warm_age{30};
 constexpr milliseconds doubt_before_check{500};
-constexpr std::string_view lost_in_recovery = "lost-in-recovery";
+constexpr milliseconds detection_settles{500};
+/// A cluster that is probed every second is judged anew about as often, without the clock's help.
+constexpr milliseconds verdict_age{1500};
 
 bool reads_alike(const Problem& a, const Problem& b) {
     return a.description == b.description && a.downtimed == b.downtimed;
@@ -53,11 +55,21 @@ bool only_synchronous(const topology::Cluster& cluster, const topology::Instance
 void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
     if (stopped_) return;
     if (!cluster) {
-        if (watched_.erase(id) > 0) ++version_;
+        const auto gone = watched_.find(id);
+        if (gone == watched_.end()) return;
+        ++version_;
+        if (gone->second.recovering || !gone->second.responding.empty()) {
+            // Whoever deals with it ends first: nobody else may begin meanwhile, even if it comes back.
+            gone->second.snapshot = nullptr;
+            gone->second.problems.clear();
+        } else {
+            watched_.erase(gone);
+        }
         return;
     }
     auto& watched = watched_[id];
     watched.snapshot = cluster;
+    watched.analysed = clock_.now();
     auto before =
         std::exchange(watched.problems, analysis::analyse(*cluster, options_.analysis, clock_.now()));
     compare(watched, before);
@@ -75,6 +87,7 @@ void Impl::compare(Watched& watched, const std::vector<Problem>& before) {
     for (const auto& p : watched.problems) {
         if (std::ranges::any_of(before, [&](const auto& b) { return same(b, p); })) continue;
         changed = true;
+        watched.since[{p.instance, p.code}] = clock_.now();
         const auto& about = analysis::info(p.code);
         spdlog::log(about.severity == analysis::Severity::info ? spdlog::level::info : spdlog::level::warn,
                     "{} (cluster {}): {}: {}", p.instance.text(), watched.snapshot->name, about.name,
@@ -88,8 +101,10 @@ void Impl::compare(Watched& watched, const std::vector<Problem>& before) {
                      analysis::info(b.code).name);
         announce_("problem-cleared", problem_json(*watched.snapshot, b));
         watched.reported.erase({b.instance, b.code});
+        watched.since.erase({b.instance, b.code});
         store_.apply(store::RemoveBlocked{b.instance});
     }
+    if (watched.problems.empty()) watched.forbidden_detections.clear();
     if (changed) note_codes(watched);
     if (changed || !std::ranges::equal(watched.problems, before, reads_alike)) ++version_;
 }
@@ -115,6 +130,8 @@ void Impl::consider(const std::string& id, Watched& watched, const Problem& prob
     const ProblemKey key{problem.instance, problem.code};
     if (watched.responding.contains(key)) return;
     const auto* detection = active_detection(problem);
+    // A suspicion that the standbys answer within milliseconds is not worth anybody's hooks.
+    if (!problem.actionable() && clock_.now() - watched.since[key] < detection_settles) return;
     if (detection == nullptr) {
         watched.responding.insert(key);
         spawn(clock_.executor(), respond(id, problem));
@@ -227,6 +244,7 @@ Task<void> Impl::respond(std::string id, Problem problem) {
     const auto self = shared_from_this();
     const ProblemKey key{problem.instance, problem.code};
     const auto cluster = watched_[id].snapshot;
+    if (!cluster) co_return;
     const auto* known = active_detection(problem);
     auto detection = known != nullptr ? *known : register_detection(*cluster, problem);
     Result<void> hooks;
@@ -236,9 +254,13 @@ Task<void> Impl::respond(std::string id, Problem problem) {
         hooks = co_await run_detection_hooks(*cluster, problem, detection);
     }
     auto& watched = watched_[id];
-    const bool act = hooks && problem.actionable() && !watched.recovering && !stopped_ && watched.snapshot &&
-                     !gate(*watched.snapshot, watched, problem);
+    // Hooks may have taken minutes: only what is seen now counts.
+    const bool lasts = std::ranges::any_of(
+        watched.problems, [&](const Problem& p) { return p.instance == problem.instance && p.actionable(); });
+    const bool act = hooks && lasts && problem.actionable() && !watched.recovering && !stopped_ &&
+                     watched.snapshot && !gate(*watched.snapshot, watched, problem);
     if (!hooks) {
+        watched.forbidden_detections.insert(detection.id);
         report_blocked(id, watched, problem,
                        "an OnFailureDetectionProcesses hook failed: " + hooks.error().text(), 0);
     }
@@ -263,12 +285,16 @@ Task<void> Impl::tick() {
         co_await clock_.sleep_for(seconds(1));
         if (stopped_) co_return;
         expire();
+        std::erase_if(watched_, [](const auto& w) {
+            return !w.second.snapshot && !w.second.recovering && w.second.responding.empty();
+        });
         warm_.drop_older_than(warm_age);
         // Time alone changes some verdicts (a start that takes too long, a block that ended).
         for (const auto& id : [this] {
                  std::vector<std::string> troubled;
                  for (const auto& [cluster, w] : watched_) {
-                     if (!w.problems.empty()) troubled.push_back(cluster);
+                     const bool stale = clock_.now() - w.analysed >= verdict_age;
+                     if (!w.problems.empty() && stale) troubled.push_back(cluster);
                  }
                  return troubled;
              }()) {
@@ -288,7 +314,7 @@ void Impl::expire() {
     }
     for (const auto& [id, r] : state.recoveries) {
         if (r.in_active_period && r.state != store::RecoveryState::running &&
-            wall - r.started > options_.recovery_block) {
+            wall - r.started > options_.recovery_block && !in_doubt(r)) {
             commands.emplace_back(store::EndActivePeriod{id});
         }
     }
