@@ -24,7 +24,12 @@ struct Draft {
     Plan plan;
     int phase = 1;
 
-    Lsn promotion_point() const { return donor ? donor->seen->received : chosen.seen->received; }
+    /// Nothing where it leads already (a recovery that is resumed): what it received before is no longer
+    /// told.
+    std::optional<Lsn> promotion_point() const {
+        if (chosen.is_primary()) return std::nullopt;
+        return donor ? donor->seen->received : chosen.seen->received;
+    }
 };
 
 void add_step(Draft& d, Step step) {
@@ -72,7 +77,7 @@ std::string add_catch_up(Draft& d) {
 void add_promotion(Draft& d) {
     add_step(d, Step{.kind = StepKind::promote,
                      .target = d.chosen.key,
-                     .position = d.promotion_point(),
+                     .position = d.promotion_point().value_or(Lsn{}),
                      .deadline = d.policy.promotion_timeout,
                      .irreversible = true,
                      .required = true,
@@ -89,10 +94,9 @@ std::optional<std::string> cannot_survive(const Draft& d, const Instance& i) {
         return fmt::format("is on another branch (timeline {}, {}) than {} (timeline {}); it needs a rewind",
                            seen.timeline, seen.received.text(), d.chosen.key.text(), chosen.timeline);
     }
-    if (seen.received > d.promotion_point()) {
+    if (const auto point = d.promotion_point(); point && seen.received > *point) {
         return fmt::format("is {} ahead of the promotion point {}; it needs a rewind",
-                           bytes_text(topology::bytes_ahead(seen.received, d.promotion_point())),
-                           d.promotion_point().text());
+                           bytes_text(topology::bytes_ahead(seen.received, *point)), point->text());
     }
     const auto& target = seen.settings.recovery_target_timeline;
     if (target.empty() || target == "latest") return std::nullopt;
@@ -241,7 +245,11 @@ Choice choose_foster_parent(const Cluster& cluster, const Instance& failed) {
     const std::string above = failed.upstream ? failed.upstream->text() : "its upstream";
     if (upstream != nullptr)
         choice.rejected.push_back({upstream->key, Rejection::unreachable, "it does not answer"});
-    if (const auto* sibling = best_sibling(cluster, failed)) {
+    const auto* lead = cluster.primary();
+    if (lead != nullptr && answers(*lead)) {
+        choice.chosen = lead->key;
+        choice.why = fmt::format("{} does not answer; {} leads the cluster", above, lead->key.text());
+    } else if (const auto* sibling = best_sibling(cluster, failed)) {
         choice.chosen = sibling->key;
         choice.why =
             fmt::format("{} does not answer; of the siblings of {}, {} has the most WAL, up to {}", above,

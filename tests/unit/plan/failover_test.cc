@@ -186,6 +186,17 @@ TEST(PrimaryFailover, who_is_ahead_of_the_promotion_point_needs_a_rewind) {
         ElementsAre("s2:5432 is 256 bytes ahead of the promotion point 0/5000000; it needs a rewind"));
 }
 
+TEST(PrimaryFailover, whom_a_resumed_recovery_finds_promoted_keeps_the_others) {
+    const auto cluster =
+        make_cluster().primary("p").standby("s1").standby("s2").dies("p").primary("n").build();
+    Choice choice;
+    choice.chosen = key("n");
+    const auto plan = plan_primary_failover(cluster, key("p"), choice, {}, now);
+    EXPECT_THAT(plan.lost, IsEmpty());
+    const auto followers = std::ranges::count(plan.steps, StepKind::follow, &Step::kind);
+    EXPECT_EQ(followers, 2) << plan.text();
+}
+
 TEST(PrimaryFailover, does_not_let_writes_hang_for_synchronous_standbys) {
     const auto world = [](const char* names) {
         return make_cluster()
@@ -311,6 +322,22 @@ TEST(IntermediateFailover, falls_back_on_the_most_advanced_sibling) {
     EXPECT_EQ(plan->choice.chosen, key("s3"));
     EXPECT_THAT(plan->choice.why, HasSubstr("p:5432 does not answer"));
     EXPECT_THAT(steps(*plan), ElementsAre("1 c:5432 follows s3:5432", "2 c:5432 streams from s3:5432"));
+}
+
+TEST(IntermediateFailover, goes_to_whoever_leads_now) {
+    const auto world = make_cluster()
+                           .primary("p")
+                           .standby("s1")
+                           .standby("c", "s1")
+                           .primary("n")
+                           .timeline(2)
+                           .written("0/6000000")
+                           .dies("s1")
+                           .dies("p");
+    const auto plan = plan_intermediate_failover(world.build(), key("s1"), {}, now);
+    ASSERT_TRUE(plan) << plan.error().text();
+    EXPECT_EQ(plan->choice.chosen, key("n")) << "it was promoted a moment ago, and p is gone";
+    EXPECT_THAT(plan->choice.why, HasSubstr("n:5432 leads the cluster"));
 }
 
 TEST(IntermediateFailover, says_why_it_cannot) {
