@@ -127,7 +127,7 @@ void Server::upstream_gone(uint64_t generation, Duration wait) {
         if (generation != generation_) return;
         receiver_.reset();
         receiver_trouble_ = "lost";
-        start_receiver();
+        change_upstream();
     });
 }
 
@@ -137,7 +137,8 @@ void Server::watch_timeout(uint64_t generation) {
     const auto now = ground_.scheduler.now();
     if (now < ends) return later(ends - now, [this, generation] { watch_timeout(generation); });
     note("terminates its receiver due to timeout");
-    start_receiver();
+    stop_receiver();
+    change_upstream();
 }
 
 /// A sender that hears nothing new says so now and then.

@@ -152,6 +152,14 @@ void Server::network_changed() {
     if (receiver_ && receiver_->streaming && !receiver_->from->hung_) receiver_->from->push();
 }
 
+void Server::break_sessions(const std::string& party) {
+    for (const auto& weak : sessions_) {
+        const auto session = weak.lock();
+        if (session && session->party() == party)
+            session->end("terminating connection due to administrator command", "57P01");
+    }
+}
+
 void Server::block_looks(bool on) {
     looks_blocked_ = on;
     if (on) return;
@@ -273,7 +281,7 @@ void Server::follow(engine::FollowOrder order, std::function<void(Result<engine:
             conninfo.hosts = {order.upstream};
             if (!order.slot.empty()) settings.primary_slot_name = order.slot;
         }
-        if (in_recovery_) start_receiver();
+        if (in_recovery_) change_upstream();
         answer(nudge ? engine::FollowHow::nudged : engine::FollowHow::rewritten);
     });
 }
@@ -282,7 +290,7 @@ void Server::restart_receiver(Reply reply) {
     if (auto no = may("follow")) return reply(std::unexpected(std::move(*no)));
     later(draw(pace.statement), [this, reply = std::move(reply)] {
         note("its receiver is made to reconnect");
-        if (in_recovery_) start_receiver();
+        if (in_recovery_) change_upstream();
         reply({});
     });
 }
@@ -310,7 +318,18 @@ void Server::drop_slot(const std::string& name, Reply reply) {
 
 void Server::pause_replay(bool paused) {
     replay_paused_ = paused;
-    if (!paused) schedule_replay(position_);
+    if (paused) return;
+    schedule_replay(position_);
+    if (std::exchange(receiver_wanted_, false) && in_recovery_) start_receiver();
+}
+
+/// The startup process starts and restarts receivers, and while its replay is paused it does neither.
+void Server::change_upstream() {
+    if (replay_paused_) {
+        receiver_wanted_ = true;
+    } else {
+        start_receiver();
+    }
 }
 
 void Server::change_setting(const std::string& verb, std::function<void(topology::Settings&)> change,

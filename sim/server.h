@@ -43,6 +43,7 @@ class Server {
     Server& operator=(const Server&) = delete;
 
     const InstanceKey& key() const { return key_; }
+    const std::string& system_identifier() const { return system_identifier_; }
     Pace pace;
     topology::Settings settings;
     topology::Upstream conninfo;      ///< of a standby
@@ -68,6 +69,8 @@ class Server {
     void resume();
     void exhaust_connections(bool on) { connections_exhausted_ = on; }
     void refuse_logins(bool on) { logins_refused_ = on; }
+    /// A firewall or an operator ends the sessions of one party; the server is well.
+    void break_sessions(const std::string& party);
     /// A lock on the catalog: statements that look wait, a mere proof of life does not.
     void block_looks(bool on);
     void lose_slot(const std::string& name);
@@ -144,6 +147,8 @@ class Server {
     void finish_promotion();
     void promote_later(Duration wait);
 
+    void change_upstream();
+
     // replication.cc
     void start_receiver();
     void attempt(uint64_t generation, size_t host);
@@ -196,7 +201,8 @@ class Server {
     MonoTime last_commit_{};  ///< replayed or written
     std::map<std::string, topology::Slot> slots_;
     std::optional<Receiver> receiver_;
-    uint64_t generation_ = 0;  ///< of the receiver
+    uint64_t generation_ = 0;       ///< of the receiver
+    bool receiver_wanted_ = false;  ///< as soon as the replay goes on
     std::string receiver_trouble_;
     std::map<int, Downlink> downlinks_;
     int next_pid_ = 100;

@@ -84,9 +84,9 @@ World::World(uint64_t seed, std::string config)
 
 World::~World() = default;
 
-Server& World::add(const std::string& name, uint16_t port) {
+Server& World::add(const std::string& name, uint16_t port, const std::string& system_identifier) {
     const InstanceKey key{name, port};
-    servers_.push_back(std::make_unique<Server>(ground_, key, "7300000000000000001"));
+    servers_.push_back(std::make_unique<Server>(ground_, key, system_identifier));
     auto& server = *servers_.back();
     ground_.servers[key] = &server;
     ground_.addresses.try_emplace(name, fmt::format("10.0.0.{}", 10 + servers_.size()));
@@ -94,16 +94,16 @@ Server& World::add(const std::string& name, uint16_t port) {
     return server;
 }
 
-Server& World::primary(const std::string& name, uint16_t port) {
-    auto& server = add(name, port);
+Server& World::primary(const std::string& name, const std::string& system_identifier) {
+    auto& server = add(name, 5432, system_identifier);
     server.become_primary(std::make_shared<Branch>());
     return server;
 }
 
-Server& World::standby(const std::string& name, const std::string& upstream, bool with_slot) {
+Server& World::standby(const std::string& name, const std::string& upstream, uint16_t port) {
     auto& above = upstream.empty() ? *servers_.front() : (*this)[upstream];
-    auto& server = add(name, above.key().port);
-    server.become_standby(above, with_slot);
+    auto& server = add(name, port, above.system_identifier());
+    server.become_standby(above, true);
     return server;
 }
 

@@ -44,8 +44,10 @@ class World {
     explicit World(uint64_t seed, std::string config = {});
     ~World();
 
-    Server& primary(const std::string& name, uint16_t port = 5432);
-    Server& standby(const std::string& name, const std::string& upstream = {}, bool with_slot = true);
+    /// Begins another system where `system_identifier` says so.
+    Server& primary(const std::string& name, const std::string& system_identifier = "7300000000000000001");
+    /// Below the first server, where no upstream is named.
+    Server& standby(const std::string& name, const std::string& upstream = {}, uint16_t port = 5432);
     Server& operator[](const std::string& name);
     /// Another name or address that reaches the same server.
     void alias(const std::string& name, const std::string& other_host);
@@ -84,7 +86,7 @@ class World {
     bool recovery_open() const;
 
   private:
-    Server& add(const std::string& name, uint16_t port);
+    Server& add(const std::string& name, uint16_t port, const std::string& system_identifier);
     const config::Config& config();
 
     Ground ground_;

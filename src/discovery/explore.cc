@@ -156,9 +156,14 @@ void Impl::explore_downstream(const EndpointPtr& e) {
     e->senders_unexplained = !rows.empty();
     std::set<InstanceKey> places;
     for (const auto* row : rows) {
-        for (auto& key : guesses(*row, m.key, options_.default_port, options_.port_candidates)) {
-            if (!options_.ignore_replica || !options_.ignore_replica(key)) places.insert(std::move(key));
+        auto keys = guesses(*row, m.key, options_.default_port, options_.port_candidates);
+        if (options_.ignore_replica) std::erase_if(keys, options_.ignore_replica);
+        // A standby that says its name becomes known by it: its address is tried when the name has failed.
+        if (!keys.empty() && keys[0].text() == row->application_name && !find(keys[0])) {
+            const auto tried = guesses_.find(keys[0]);
+            if (tried == guesses_.end() || tried->second.pause == Duration{}) keys.resize(1);
         }
+        places.insert(keys.begin(), keys.end());
     }
     try_guesses({places.begin(), places.end()}, m.seen->system_identifier);
 }

@@ -23,14 +23,23 @@ std::string recovers_all_and(const std::string& members) {
     return text;
 }
 
-std::unique_ptr<World> three_nodes(const std::string& config, uint64_t seed) {
+WorldPtr three_servers(const std::string& config, uint64_t seed) {
     auto world = std::make_unique<World>(seed, config);
     world->primary("p");
     world->standby("s1");
     world->standby("s2");
-    world->client();
-    world->start_manager();
-    EXPECT_TRUE(world->settle()) << world->trace().text();
+    return world;
+}
+
+void begin(World& world, bool idle) {
+    if (!idle) world.client();
+    world.start_manager();
+    EXPECT_TRUE(world.settle()) << world.trace().text();
+}
+
+WorldPtr three_nodes(const std::string& config, uint64_t seed) {
+    auto world = three_servers(config, seed);
+    begin(*world);
     return world;
 }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sim/world.h"
 
@@ -12,13 +13,23 @@ namespace baton::sim {
 
 /// Recovers every cluster; short intervals are left at their defaults.
 inline const std::string recovers_all =
-    R"({"RecoverMasterClusterFilters": ["*"], "RecoverIntermediateMasterClusterFilters": ["*"]})";
+    R"({"ProviderType": "postgresql", "RecoverMasterClusterFilters": ["*"],
+        "RecoverIntermediateMasterClusterFilters": ["*"]})";
 
 /// The same with more keys, given as JSON members.
 std::string recovers_all_and(const std::string& members);
 
-/// p with standbys s1 and s2 on slots, a writing client and a manager that has settled.
-std::unique_ptr<World> three_nodes(const std::string& config = recovers_all, uint64_t seed = 1);
+using WorldPtr = std::unique_ptr<World>;
+
+/// p with standbys s1 and s2 on slots, not yet begun: change it, then begin().
+WorldPtr three_servers(const std::string& config = recovers_all, uint64_t seed = 1);
+/// A writing client (unless idle) and the manager start and settle.
+void begin(World& world, bool idle = false);
+/// Both at once.
+WorldPtr three_nodes(const std::string& config = recovers_all, uint64_t seed = 1);
+inline InstanceKey at(const std::string& name) {
+    return {name, 5432};
+}
 
 /// The trace is tests/sim/golden/NAME.txt, as a whole. With BATON_UPDATE_GOLDEN set it is written instead.
 void expect_golden(World& world, const std::string& name);

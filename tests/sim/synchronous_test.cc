@@ -1,0 +1,91 @@
+// Commits that wait for standbys: nothing acknowledged may be lost, and nothing may hang for ever unsaid.
+#include "scenario.h"
+
+namespace baton::sim {
+namespace {
+
+WorldPtr synchronous(const std::string& names, const std::string& more = {}, uint64_t seed = 1) {
+    auto world = three_servers(more.empty() ? recovers_all : recovers_all_and(more), seed);
+    for (const auto* name : {"p", "s1", "s2"})
+        (*world)[name].settings.synchronous_standby_names = names;
+    begin(*world);
+    return world;
+}
+
+TEST(Synchronous, QuorumFailoverLosesNothing) {
+    auto world = synchronous("ANY 1 (s1, s2)");
+    (*world)["p"].kill();
+    world->run_for(seconds(10));
+    expect_healthy(*world, {"s1", "s2"});
+    expect_golden(*world, "sync_quorum");
+}
+
+TEST(Synchronous, QuorumFailoverLosesNothingWhenOneStandbyWasCutOff) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+        auto world = synchronous("ANY 1 (s1, s2)", {}, seed);
+        world->network().set("p", "s1", Link::silent);
+        world->run_for(milliseconds(300));
+        (*world)["p"].kill();
+        world->heal();
+        world->run_for(seconds(15));
+        expect_healthy(*world, {"s1", "s2"});
+    }
+}
+
+TEST(Synchronous, PriorityListPromotesTheSynchronousOne) {
+    auto world = synchronous("FIRST 1 (s2, s1)");
+    (*world)["p"].kill();
+    world->run_for(seconds(10));
+    EXPECT_TRUE((*world)["s2"].accepts_writes()) << world->trace().text();
+    expect_healthy(*world, {"s1", "s2"});
+    expect_golden(*world, "sync_priority");
+}
+
+TEST(Synchronous, UnsatisfiableAfterTheFailoverIsRelaxed) {
+    auto world = synchronous("FIRST 1 (s1)");
+    (*world)["p"].kill();
+    world->run_for(seconds(10));
+    EXPECT_TRUE((*world)["s1"].accepts_writes()) << world->trace().text();
+    EXPECT_EQ((*world)["s1"].settings.synchronous_standby_names, "");
+    expect_healthy(*world, {"s1", "s2"});
+    expect_golden(*world, "sync_relaxed");
+}
+
+TEST(Synchronous, UnsatisfiableAfterTheFailoverIsKeptByPolicy) {
+    auto world = synchronous("FIRST 1 (s1)", R"("SynchronousFailoverPolicy": "keep")");
+    (*world)["p"].kill();
+    world->run_for(seconds(10));
+    EXPECT_EQ((*world)["s1"].settings.synchronous_standby_names, "FIRST 1 (s1)");
+    EXPECT_TRUE(world->trace().contains("as the policy demands")) << world->trace().text();
+}
+
+TEST(Synchronous, Scenario18OnlyAnAsynchronousStandbyIsLeft) {
+    auto world = synchronous("FIRST 1 (s1)");
+    (*world)["s1"].kill();
+    (*world)["p"].kill();
+    world->run_for(seconds(20));
+    EXPECT_EQ(world->promotions(), 0) << world->trace().text();
+    expect_golden(*world, "sync_only_asynchronous_left");
+}
+
+TEST(Synchronous, Scenario14TheOnlySynchronousStandbyIsNotDisturbed) {
+    auto world = synchronous("FIRST 1 (s1)");
+    world->network().set("manager", "p", Link::silent);
+    world->run_for(seconds(10));
+    EXPECT_EQ(world->promotions(), 0) << world->trace().text();
+    EXPECT_FALSE(world->trace().contains("s1       its receiver is made to reconnect"))
+        << world->trace().text();
+}
+
+TEST(Synchronous, Scenario15AllSynchronousStandbysDie) {
+    auto world = synchronous("ANY 1 (s1, s2)");
+    (*world)["s1"].kill();
+    (*world)["s2"].kill();
+    world->run_for(seconds(10));
+    EXPECT_EQ(world->promotions(), 0);
+    EXPECT_EQ((*world)["p"].settings.synchronous_standby_names, "ANY 1 (s1, s2)");
+    expect_golden(*world, "15_all_synchronous_standbys_die");
+}
+
+}  // namespace
+}  // namespace baton::sim
