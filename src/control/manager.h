@@ -132,6 +132,7 @@ class Manager final : public Control, private recovery::Observer {
                                        Caller caller);
     Task<Result<Moved>> run_moves(Result<plan::Plan> plan, std::string type, Caller caller);
     Task<Result<InstancePtr>> after_deed(InstanceKey key);
+    Task<Result<InstancePtr>> after_read_only(InstanceKey key, bool wanted);
     bool matches(const store::Recovery& r, const RecoveryFilter& filter) const;
     bool in_cluster(const std::string& id, const std::string& name, const std::string& alias,
                     const std::string& hint) const;

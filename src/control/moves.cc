@@ -77,6 +77,18 @@ Task<Result<InstancePtr>> Manager::after_deed(InstanceKey key) {
     co_return known(key);
 }
 
+/// A server takes a moment to read its settings again: looks until the new one shows, for a second at most.
+Task<Result<InstancePtr>> Manager::after_read_only(InstanceKey key, bool wanted) {
+    const auto until = clock_.now() + seconds(1);
+    for (;;) {
+        auto now = co_await after_deed(key);
+        const bool shows =
+            now && (*now)->seen && (*now)->seen->settings.default_transaction_read_only == wanted;
+        if (!now || shows || clock_.now() >= until) co_return now;
+        co_await clock_.sleep_for(milliseconds(20));
+    }
+}
+
 Task<Result<void>> Manager::forget(InstanceKey key, Caller caller) {
     note("forget", key, caller, "forgotten on request");
     auto done = discovery_->forget(key);
@@ -247,6 +259,11 @@ Task<Result<InstancePtr>> Manager::act(InstanceKey key, Verb verb, Caller caller
     if (for_standby && !(*instance)->is_standby()) {
         co_return fail(ErrorKind::invalid_argument, "instance is not a replica: " + subject.text());
     }
+    if (verb == Verb::set_read_only && (*instance)->is_standby()) {
+        // The setting would change nothing now, and would make a primary that refuses writes of it one day.
+        note("read-only", subject, caller, "a standby is read-only anyway: nothing set");
+        co_return *instance;
+    }
     const auto actor = engine_.make_actor(subject);
     Result<void> done;
     std::string type;
@@ -274,6 +291,7 @@ Task<Result<InstancePtr>> Manager::act(InstanceKey key, Verb verb, Caller caller
     }
     note(type, subject, caller, done ? "done" : "failed: " + done.error().text());
     if (!done) co_return std::unexpected(done.error());
+    if (!for_standby) co_return co_await after_read_only(subject, verb == Verb::set_read_only);
     co_return co_await after_deed(subject);
 }
 
