@@ -47,9 +47,14 @@ Result<ClusterPtr> cluster_by_alias(const View& view, const std::string& alias) 
     return fail(ErrorKind::not_found, "No cluster found for alias " + alias);
 }
 
+/// A server that was forgotten may have given the cluster its name once: scripts go on using it.
 Result<ClusterPtr> cluster_of_instance(const View& view, const Request& request) {
     const auto instance = known_instance(view, request);
-    if (!instance) return std::unexpected(instance.error());
+    if (!instance) {
+        const auto key = key_param(request);
+        const auto cluster = key ? known_cluster(view, key->text()) : std::unexpected(key.error());
+        return cluster ? cluster : std::unexpected(instance.error());
+    }
     if (auto cluster = view.topology->cluster((*instance)->cluster_id)) return cluster;
     return fail(ErrorKind::not_found, fmt::format("{} belongs to no cluster yet: it has not answered so far",
                                                   (*instance)->key.text()));

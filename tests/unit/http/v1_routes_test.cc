@@ -136,6 +136,9 @@ TEST(V1Routes, ClusterIsFoundByAllItsNames) {
     }
     world.control.change_config([](config::Config& c) { c.DefaultInstancePort = 5432; });
     EXPECT_EQ(world.get("cluster-info/db2").status, 200);
+    EXPECT_EQ(world.message("topology/db0/5432"), "Topology for cluster db1:5432") << "a former name";
+    EXPECT_EQ(world.get("cluster/instance/db0/5432").status, 200);
+    EXPECT_EQ(world.message("topology/db9/5432"), "Cannot read instance: db9:5432");
 }
 
 TEST(V1Routes, InstancesComeByDepthThenKey) {
