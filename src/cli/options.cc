@@ -221,7 +221,8 @@ void fill_defaults(Options& options, Personality personality, const Io& io) {
     fill(options.destination, options.sibling);
     if (!options.config.empty()) fill_from_configuration(options, io);
     fill(options.api, first_set(io, {"BATON_API", "ORCHESTRATOR_API"}));
-    if (personality != Personality::orchestrator_client) fill_from_configuration(options, io);
+    if (options.config.empty() && personality != Personality::orchestrator_client)
+        fill_from_configuration(options, io);
     fill(options.api, "http://localhost:3000/api");
     fill(options.auth_header, first_set(io, {"BATON_AUTH_USER_HEADER", "ORCHESTRATOR_AUTH_USER_HEADER"}));
     fill(options.default_port, first_set(io, {"BATON_DEFAULT_PORT", "ORCHESTRATOR_DEFAULT_PORT"}));
