@@ -106,7 +106,15 @@ class SystemProcessRunner final : public ProcessRunner {
         ProcessResult result;
         // The pidfd becomes readable when the process ends; a background child may keep the pipe open for
         // longer.
-        posix::stream_descriptor ended(clock_.executor(), static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
+        const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, *pid, 0));
+        if (pidfd < 0) {
+            const auto why = std::string(std::strerror(errno));
+            ::kill(-*pid, SIGKILL);
+            ::waitpid(*pid, nullptr, 0);
+            ::close(pipe->read_end);
+            co_return fail(ErrorKind::io, "cannot be watched, so it was ended: " + why, spec.argv[0]);
+        }
+        posix::stream_descriptor ended(clock_.executor(), pidfd);
         const auto output = std::make_shared<Output>(clock_.executor(), pipe->read_end, spec.output_limit);
         spawn(clock_.executor(), read_all(output));
         co_await wait_or_kill(ended, *pid, began + spec.timeout, result);

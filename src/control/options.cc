@@ -102,8 +102,13 @@ recovery::Options recovery_options(const config::Config& config, const std::stri
     options.detection_block = seconds(config.failure_detection_block_seconds());
     options.recovery_block = seconds(config.RecoveryPeriodBlockSeconds);
     options.start_delay = 3 * seconds(config.InstancePollSeconds);
-    options.receiver_check_interval = seconds(config.InstancePollSeconds);
-    options.receiver_check_deadline = milliseconds(config.ProbeTimeoutMilliseconds);
+    // A lost SYN is sent again after a second: a shorter wait would take one lost packet for a dead primary.
+    options.receiver_check_deadline =
+        std::max<Duration>(milliseconds(config.ProbeTimeoutMilliseconds), milliseconds(1250));
+    // One check must have ended before the next begins, or none would ever be conclusive.
+    options.receiver_check_interval =
+        std::max<Duration>(seconds(config.InstancePollSeconds),
+                           options.receiver_check_deadline + options.receiver_check_deadline / 2);
     options.receiver_check = config.PostgreSQLReceiverCheck;
     options.fail_on_failed_post_hooks = config.FailRecoveryOnFailedPostFailoverProcesses;
     options.recovers_primary = cluster_predicate(config.RecoverMasterClusterFilters);

@@ -57,6 +57,7 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& 
     instance->cluster_id = input.id;
     instance->role = member.role;
     instance->streamed_until = member.streamed_until;
+    instance->caught_up_at = member.caught_up_at;
     instance->testimony_held_until = member.testimony_held_until;
     instance->history = member.history;
     instance->new_sessions_hang_since = member.new_sessions_hang_since;
@@ -120,7 +121,8 @@ void name_cluster(const ClusterInput& input, Cluster& cluster) {
 
 }  // namespace
 
-topology::Lag measure_lag(const Observation& standby, const Observation* primary) {
+topology::Lag measure_lag(const Observation& standby, const Observation* primary,
+                          std::optional<Duration> since_caught_up) {
     topology::Lag lag;
     const bool caught_up_with_sender =
         standby.receiver && standby.receiver->latest_end && standby.received >= standby.receiver->latest_end;
@@ -138,17 +140,29 @@ topology::Lag measure_lag(const Observation& standby, const Observation* primary
         lag.replay_bytes =
             topology::bytes_ahead(std::max(primary->written, standby.received), standby.replayed);
     }
-    // What it has received it has replayed, and it streams: the rest is on its way, unless there is much of
-    // it.
-    const bool only_in_flight = standby.receiving() && standby.replayed >= standby.received &&
-                                lag.receive_bytes.value_or(0) < wal_segment_bytes;
-    if (lag.replay_bytes == 0 || only_in_flight) {
+    if (lag.replay_bytes == 0) {
         lag.seconds = 0;
-    } else if (lag.replay_bytes && standby.last_replayed_age) {
-        lag.seconds = std::chrono::duration_cast<seconds>(*standby.last_replayed_age).count();
+    } else if (lag.replay_bytes) {
+        // The last replayed commit may be hours old on an idle cluster: it lags no longer than it has been
+        // seen behind.
+        std::optional<Duration> behind = standby.last_replayed_age;
+        if (since_caught_up && (!behind || *since_caught_up < *behind)) behind = since_caught_up;
+        const bool in_flight = standby.receiving() && *lag.replay_bytes < wal_segment_bytes;
+        if (behind) lag.seconds = std::chrono::duration_cast<seconds>(*behind).count();
+        if (!behind && in_flight) lag.seconds = 0;
     }
     return lag;
 }
+
+namespace {
+
+/// For how long it has been behind when it gave its last answer.
+std::optional<Duration> behind_since(const Instance& standby) {
+    if (!standby.caught_up_at) return std::nullopt;
+    return standby.seen->answered_at - *standby.caught_up_at;
+}
+
+}  // namespace
 
 std::shared_ptr<const Cluster> build_cluster(const ClusterInput& input) {
     Instances instances;
@@ -164,7 +178,7 @@ std::shared_ptr<const Cluster> build_cluster(const ClusterInput& input) {
     const auto* primary = cluster->primary();
     for (const auto& i : instances) {
         if (i->is_standby() && i->seen)
-            i->lag = measure_lag(*i->seen, primary ? primary->seen.get() : nullptr);
+            i->lag = measure_lag(*i->seen, primary ? primary->seen.get() : nullptr, behind_since(*i));
         if (i->is_primary()) i->lag = {.receive_bytes = 0, .replay_bytes = 0, .seconds = 0};
     }
     name_cluster(input, *cluster);

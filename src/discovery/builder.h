@@ -28,6 +28,8 @@ std::shared_ptr<const topology::Cluster> build_cluster(const ClusterInput& input
 
 /// How far `standby` is behind `primary`. Their answers are of different moments: a standby that has all that
 /// the primary had when it was last asked, or all that its sender last announced, is not behind.
-topology::Lag measure_lag(const Observation& standby, const Observation* primary);
+/// `since_caught_up`: how long before this answer it was last seen with nothing left to receive or replay.
+topology::Lag measure_lag(const Observation& standby, const Observation* primary,
+                          std::optional<Duration> since_caught_up = {});
 
 }  // namespace baton::discovery

@@ -63,10 +63,13 @@ void Impl::index_names(topology::Topology& fresh) const {
             for (const auto& alias : i->aliases)
                 fresh.cluster_of[alias] = id;
         }
-        // A name that is in force beats one of the past; the past of one cluster may be the present of
-        // another.
-        for (const auto& name : cluster->former_names)
-            fresh.names.try_emplace(name, id);
+    }
+    for (const auto& [id, cluster] : fresh.clusters) {
+        // The past of one cluster may be the present of another: a server's own place beats a former name.
+        for (const auto& name : cluster->former_names) {
+            const auto key = topology::parse_instance_key(name, 0);
+            if (!key || !fresh.cluster_of.contains(*key)) fresh.names.try_emplace(name, id);
+        }
     }
     for (const auto& [id, cluster] : fresh.clusters) {
         if (!cluster->domain.empty()) fresh.names[cluster->domain] = id;

@@ -15,6 +15,7 @@ constexpr seconds alias_of_the_dead_check_interval{5};
 constexpr seconds history_retry_interval{60};
 constexpr size_t guesses_limit = 10000;
 constexpr size_t guesses_at_once = 64;
+constexpr size_t aliases_checked_at_once = 10;
 constexpr milliseconds schedule_step{10};
 
 size_t signature(const Observation& seen) {
@@ -293,16 +294,18 @@ Task<void> Impl::housekeeping() {
         if (now < chores) continue;
         chores = now + routine_pause();
         forget_unseen();
-        int budget = 10;
-        for (auto& [alias, owner] : aliases_) {
+        std::vector<std::pair<InstanceKey, InstanceKey>> due;
+        for (const auto& [alias, owner] : aliases_) {
             auto& checked = alias_checked_[alias];
             const auto e = find(owner);
             const auto pause =
                 e && e->member.health.ok() ? alias_check_interval : alias_of_the_dead_check_interval;
-            if (now - checked < pause || --budget < 0) continue;
+            if (now - checked < pause || due.size() >= aliases_checked_at_once) continue;
             checked = now;
-            spawn(clock_.executor(), verify_alias(alias, owner));
+            due.emplace_back(alias, owner);
         }
+        for (auto& [alias, owner] : due)
+            spawn(clock_.executor(), verify_alias(std::move(alias), std::move(owner)));
     }
 }
 

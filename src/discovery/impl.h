@@ -29,7 +29,6 @@ struct Endpoint {
     Signal signal;
     bool stopped = false;
     bool kicked = false;
-    bool trying = false;  ///< an attempt is under way
     MonoTime
         planned{};  ///< the last point of its schedule that has passed: lateness does not move the schedule
     MonoTime heard{};  ///< last answer to a probe or a touch

@@ -37,8 +37,8 @@ void Impl::load_record() {
         e->member.edge = known.upstream;
         e->member.last_seen = known.last_seen;
         e->stored_last_seen = known.last_seen;
-        e->kicked = true;
         move_to_cluster(*e, known.cluster_id);
+        kick(*e);
     }
 }
 

@@ -55,7 +55,6 @@ Task<void> Impl::watch(EndpointPtr e) {
 }
 
 Task<void> Impl::attempt(EndpointPtr e) {
-    e->trying = true;
     const auto first_began = clock_.now();
     auto began = first_began;
     auto looked = co_await e->probe->look(began + options_.probe_timeout);
@@ -75,7 +74,6 @@ Task<void> Impl::attempt(EndpointPtr e) {
         began = clock_.now();
         looked = co_await e->probe->look(began + options_.probe_timeout);
     }
-    e->trying = false;
     ++counters_.probes;
     if (!e->stopped && !stopped_) {
         if (looked) {
@@ -219,6 +217,9 @@ void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen)
     m.role = seen->role;
     m.version = seen->version;
     if (seen->receiving()) m.streamed_until = seen->answered_at;
+    const bool caught_up =
+        seen->receiving() && seen->received >= seen->receiver->latest_end && seen->replayed >= seen->received;
+    if (caught_up) m.caught_up_at = seen->answered_at;
     const auto old_edge = m.edge;
     if (seen->role == topology::Role::primary) {
         m.edge.reset();

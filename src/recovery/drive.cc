@@ -427,6 +427,9 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
         success && !c->post_hook_failed ? store::RecoveryState::succeeded : store::RecoveryState::failed;
     record.ended = clock_.wall();
     if (success) {
+        // The picture must show who leads now before the failure counts as over, or it would be detected once
+        // more.
+        co_await observer_.look_again({*record.successor}, clock_.now() + look_deadline);
         mark_lost(*c);
         end_detections(record.failed);
         store_.apply(store::RemoveBlocked{record.failed});

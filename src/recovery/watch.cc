@@ -77,8 +77,11 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
     reattach_stranded(watched);
     const auto problems = watched.problems;
     for (const auto& problem : problems) {
-        if (analysis::info(problem.code).action != analysis::Action::none)
+        if (analysis::info(problem.code).action != analysis::Action::none) {
             consider(id, watched_[id], problem);
+        } else if (problem.code == Code::unreachable_intermediate_primary) {
+            prepare(watched_[id], problem);
+        }
     }
 }
 

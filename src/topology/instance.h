@@ -94,6 +94,8 @@ struct Instance {
     std::optional<MonoTime> new_sessions_hang_since;
     /// Of its own timeline; read only where its number proves nothing: a standby that does not receive.
     std::shared_ptr<const TimelineHistory> history;
+    std::optional<MonoTime>
+        caught_up_at;  ///< last time that it had received and replayed all that was announced
     /// We made its receiver reconnect: until then its absence proves nothing about the upstream.
     std::optional<MonoTime> testimony_held_until;
     std::optional<MonoTime> streamed_until;  ///< last time that it was seen streaming

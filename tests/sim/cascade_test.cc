@@ -36,6 +36,30 @@ TEST(Cascades, Scenario22UpstreamAndPrimaryDie) {
     expect_golden(*world, "22_upstream_and_primary_die");
 }
 
+TEST(Cascades, Scenario22UpstreamLostInTheFailoverOfItsPrimary) {
+    auto world = tree();
+    (*world)["p"].kill();
+    (*world)["m"].power_off();
+    world->run_for(seconds(30));
+    EXPECT_EQ(world->promotions(), 1) << world->trace().text();
+    expect_healthy(*world, {"s", "a", "b"});
+    expect_golden(*world, "22_upstream_host_lost_with_the_primary");
+}
+
+TEST(Cascades, Scenario22UpstreamDiesLateInTheFailoverOfItsPrimary) {
+    for (int ms = 0; ms <= 400; ms += 20) {
+        auto world = tree();
+        (*world)["p"].kill();
+        world->run_for(milliseconds(ms));
+        if ((*world)["m"].accepts_writes()) break;
+        (*world)["m"].kill();
+        world->run_for(seconds(90));
+        EXPECT_EQ(world->promotions(), 1) << world->trace().text();
+        expect_healthy(*world, {"s", "a", "b"});
+        if (HasFailure()) return;
+    }
+}
+
 TEST(Cascades, ReplicasThatMayNotBeMovedAreNotTriedWithoutEnd) {
     auto world = tree();
     (*world)["a"].forbidden = (*world)["b"].forbidden = {"follow"};

@@ -35,7 +35,9 @@ Task<Result<void>> request_promotion(HandPtr hand, MonoTime deadline) {
 
 /// A connection that fails does not end a promotion that was asked for: the server may be about to do it.
 bool worth_another_try(const Error& e, int requests) {
-    if (e.kind == ErrorKind::refused || e.kind == ErrorKind::unreachable) return requests > 0;
+    // Once asked, only the server's own refusal of the request tells that it will not promote itself.
+    if (requests > 0)
+        return e.kind != ErrorKind::privilege && e.kind != ErrorKind::sql && e.kind != ErrorKind::unsupported;
     return e.kind == ErrorKind::broken || e.kind == ErrorKind::timeout || e.kind == ErrorKind::starting_up ||
            e.kind == ErrorKind::too_many_connections;
 }

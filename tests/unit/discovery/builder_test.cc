@@ -222,8 +222,8 @@ TEST(MeasureLag, Table) {
          std::nullopt, std::nullopt},
         {"primary unknown, the sender says all arrived", 400, 300, 400, std::nullopt, false,
          milliseconds(4000), 0, 100, 4},
-        {"behind in replay without a timestamp", 500, 300, 500, 500, true, std::nullopt, 0, 200,
-         std::nullopt},
+        {"a little in flight, and nothing was ever replayed to tell an age by", 500, 300, 500, 500, true,
+         std::nullopt, 0, 200, 0},
     };
     for (const auto& c : cases) {
         auto s = standby_of(at("p"));
@@ -244,6 +244,16 @@ TEST(MeasureLag, Table) {
         EXPECT_EQ(lag.replay_bytes, c.replay_bytes) << c.what;
         EXPECT_EQ(lag.seconds, c.lag_seconds) << c.what;
     }
+}
+
+TEST(MeasureLag, LagsNoLongerThanItHasBeenSeenBehind) {
+    auto s = standby_of(at("p"));
+    s.received = Lsn{500};
+    s.replayed = Lsn{300};
+    s.receiver->latest_end = Lsn{500};
+    s.last_replayed_age = milliseconds(3'600'000);
+    EXPECT_EQ(measure_lag(s, nullptr, milliseconds(1200)).seconds, 1) << "an hour without commits is no lag";
+    EXPECT_EQ(measure_lag(s, nullptr).seconds, 3600);
 }
 
 TEST(MeasureLag, APrimaryOfAnOlderTimelineIsNoMeasure) {
