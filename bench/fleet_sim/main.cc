@@ -49,7 +49,8 @@ bool read_options(int argc, char** argv, baton::bench::FleetOptions& options) {
             return false;
         }
     }
-    return options.clusters > 0 && options.instances >= options.big + options.clusters;
+    const size_t others = options.clusters - (options.big > 0 ? 1 : 0);
+    return options.clusters > 0 && options.instances >= options.big + others;
 }
 
 }  // namespace
