@@ -8,6 +8,7 @@ namespace baton::recovery {
 namespace {
 
 constexpr milliseconds verify_interval{15};
+constexpr milliseconds promotion_slice{1000};
 /// A standby that was told to follow somebody else has no receiver for a while.
 constexpr milliseconds follow_testimony_hold{1000};
 
@@ -95,16 +96,15 @@ Task<Result<void>> Executor::act(const std::string& cluster_id, const plan::Step
             co_return co_await verify_streaming(cluster_id, step, deadline);
         case plan::StepKind::follow:
             co_return co_await follow(step, deadline);
-        case plan::StepKind::promote: {
-            auto actor = warm_.take(step.target);
-            auto done = co_await actor->promote(deadline);
-            if (!done) co_return std::unexpected(done.error());
-            promotion = *done;
-            co_return Result<void>{};
-        }
+        case plan::StepKind::promote:
+            co_return co_await promote(cluster_id, step, promotion, deadline);
         case plan::StepKind::create_slot: {
             auto actor = engine_.make_actor(step.target);
             co_return co_await actor->create_slot(step.argument, deadline);
+        }
+        case plan::StepKind::allow_writes: {
+            auto actor = engine_.make_actor(step.target);
+            co_return co_await actor->set_read_only(false, deadline);
         }
         case plan::StepKind::drop_slot: {
             auto actor = engine_.make_actor(step.target);
@@ -116,6 +116,27 @@ Task<Result<void>> Executor::act(const std::string& cluster_id, const plan::Step
         }
     }
     co_return fail(ErrorKind::internal, "unknown step", step.target.text());
+}
+
+/// In slices: a candidate that is seen to have died is not waited for to the end.
+Task<Result<void>> Executor::promote(std::string cluster_id, plan::Step step,
+                                     std::optional<engine::Promotion>& promotion, MonoTime deadline) {
+    auto actor = warm_.take(step.target);
+    for (int slices = 0;; ++slices) {
+        auto done = co_await actor->promote(std::min(deadline, clock_.now() + promotion_slice));
+        if (done) {
+            promotion = *done;
+            promotion->requests += slices;
+            co_return Result<void>{};
+        }
+        if (done.error().kind != ErrorKind::timeout || clock_.now() >= deadline)
+            co_return std::unexpected(done.error());
+        co_await observer_.look_again({step.target}, std::min(deadline, clock_.now() + promotion_slice));
+        const auto cluster = observer_.cluster(cluster_id);
+        const auto* target = cluster ? cluster->find(step.target) : nullptr;
+        if (target != nullptr && target->health.confirmed && target->health.reach == topology::Reach::refused)
+            co_return std::unexpected(done.error());
+    }
 }
 
 Task<Result<void>> Executor::follow(plan::Step step, MonoTime deadline) {

@@ -49,6 +49,8 @@ class Executor {
     Task<StepOutcome> run_step(std::string cluster_id, plan::Step step, JournalPtr journal);
     Task<Result<void>> act(const std::string& cluster_id, const plan::Step& step,
                            std::optional<engine::Promotion>& promotion);
+    Task<Result<void>> promote(std::string cluster_id, plan::Step step,
+                               std::optional<engine::Promotion>& promotion, MonoTime deadline);
     Task<Result<void>> catch_up(std::string cluster_id, plan::Step step, MonoTime deadline);
     Task<Result<void>> verify_streaming(std::string cluster_id, plan::Step step, MonoTime deadline);
     Task<Result<void>> follow(plan::Step step, MonoTime deadline);

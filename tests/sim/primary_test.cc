@@ -80,10 +80,13 @@ TEST(PrimaryFaults, Scenario20CandidateDiesDuringItsPromotion) {
         world->run_until([&] { return world->trace().contains("recovery promote s1:5432"); }, seconds(2)));
     world->run_for(milliseconds(5));
     (*world)["s1"].kill();
-    world->run_for(seconds(60));
+    world->run_for(seconds(3));
     EXPECT_EQ(world->promotions(), 1) << world->trace().text();
     expect_healthy(*world, {"s2"});
     expect_golden(*world, "20_candidate_dies");
+    (*world)["s1"].start();
+    world->run_for(seconds(20));
+    expect_healthy(*world, {"s1", "s2"});
 }
 
 TEST(PrimaryFaults, Scenario61PromotionThatNeverEndsIsNotFollowedByAnother) {
