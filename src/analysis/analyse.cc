@@ -50,8 +50,19 @@ bool lost_intermediate(const Situation& s) {
     return s.self.is_standby() && !s.replicas.empty() && out_of_reach(s);
 }
 /// Somebody was heard, and all that can be reached say that it is gone.
+/// A standby whose upstream's name is none that we know may well stream from the silent server, by a network
+/// that we do not see: while it receives, nobody is dead.
+bool someone_receives_unseen(const Situation& s) {
+    if (s.self.health.reach == Reach::refused) return false;
+    return std::ranges::any_of(s.cluster.instances, [&](const auto& i) {
+        if (!i->is_standby() || i->upstream_known || !i->health.ok() || !i->seen || !i->seen->receiving())
+            return false;
+        const auto age = i->seen->receiver->last_message_age;
+        return age && i->seen->answered_at - *age > s.self.health.attempt_began;
+    });
+}
 bool all_agree(const Situation& s) {
-    return s.counts.agree > 0 && s.counts.agree == s.counts.valid;
+    return s.counts.agree > 0 && s.counts.agree == s.counts.valid && !someone_receives_unseen(s);
 }
 bool all_replicas_answer(const Situation& s) {
     return s.counts.valid == s.counts.replicas;

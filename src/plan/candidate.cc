@@ -361,15 +361,18 @@ void reject_losers(const Question& q, const Eligible& eligible, const Instance& 
 
 /// ANY k of m: only when at most k - 1 members are missing is each acknowledged commit sure to be on one that
 /// is left.
-std::string quorum_doubt(const Question& q, size_t members_left) {
-    if (!synchronous(q)) return {};
+Objection quorum_doubt(const Question& q, const Eligible& donors) {
+    if (!synchronous(q)) return std::nullopt;
+    const auto members_left = static_cast<size_t>(std::ranges::count_if(
+        donors, [&](const Instance* i) { return analysis::listed_as_synchronous(*q.failed, *i); }));
     const auto rule =
         analysis::parse_synchronous_standby_names(q.failed->seen->settings.synchronous_standby_names);
     const auto members = static_cast<size_t>(
         std::ranges::count(q.failed->seen->senders, "quorum", &topology::Sender::sync_state));
-    if (!rule || !rule->any || members_left + static_cast<size_t>(rule->needed) > members) return {};
+    if (!rule || !rule->any || members_left + static_cast<size_t>(rule->needed) > members)
+        return std::nullopt;
     return fmt::format(
-        "; only {} of the {} members of the quorum are left, so an acknowledged commit may be missing",
+        "only {} of the {} members of the quorum are left, so an acknowledged commit may be missing",
         members_left, members);
 }
 
@@ -459,7 +462,6 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
     const auto q = make_question(cluster, failed, policy, requested, forced, now);
     Choice choice;
     auto field = judge_all(q, choice);
-    const auto members_left = field.eligible.size();
     const Instance* donor = field.donors.empty() ? nullptr : most_advanced(q, field.donors);
     reject_by_comparison(q, field.eligible, donor ? donor->seen->received : Lsn{}, choice);
     if (!field.eligible.empty()) {
@@ -474,7 +476,14 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
         choice.bytes_behind = topology::bytes_ahead(q.last_known, final_position);
         reject_losers(q, field.eligible, chosen, choice);
         const auto verdict = std::ranges::find(field.verdicts, &chosen, &Verdict::instance);
-        choice.why = why_chosen(q, chosen, choice, *verdict) + quorum_doubt(q, members_left);
+        choice.why = why_chosen(q, chosen, choice, *verdict);
+        if (const auto doubt = quorum_doubt(q, field.donors); doubt && forced) {
+            choice.why += "; " + *doubt;
+        } else if (doubt) {
+            choice.rejected.push_back({chosen.key, Rejection::not_synchronous, *doubt});
+            choice.chosen.reset();
+            choice.donor.reset();
+        }
     }
     std::ranges::sort(choice.rejected, {}, &Rejected::instance);
     if (!choice.chosen) choice.why = why_nobody(q, choice);

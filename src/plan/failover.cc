@@ -151,6 +151,21 @@ bool add_relaxation(Draft& d, const std::vector<const Instance*>& survivors) {
     return true;
 }
 
+/// A server that was once demoted by hand may carry the setting: as a primary it would refuse every write.
+/// True when a step was added.
+bool add_permission_to_write(Draft& d) {
+    if (!d.chosen.seen->settings.default_transaction_read_only) return false;
+    add_step(
+        d,
+        Step{.kind = StepKind::allow_writes,
+             .target = d.chosen.key,
+             .deadline = d.policy.follow_timeout,
+             .what = fmt::format("turn default_transaction_read_only off on {}, or it would refuse writes",
+                                 d.chosen.key.text()),
+             .undo = fmt::format("turn default_transaction_read_only on again on {}", d.chosen.key.text())});
+    return true;
+}
+
 void remark_lost_synchrony(Draft& d) {
     const auto* failed = d.cluster.find(d.failed);
     if (failed == nullptr || !failed->seen || !analysis::waits_for_standbys(failed->seen->settings)) return;
@@ -205,7 +220,8 @@ Plan plan_primary_failover(const Cluster& cluster, const InstanceKey& failed_nam
     const auto donor_slot = add_catch_up(d);
     add_promotion(d);
     const auto survivors = survivors_of(d);
-    const bool relaxed = add_relaxation(d, survivors);
+    const bool permitted = add_permission_to_write(d);
+    const bool relaxed = add_relaxation(d, survivors) || permitted;
     d.phase = add_rewire_steps(d.plan, {cluster, *chosen, policy, false, false}, survivors, d.phase, relaxed);
     add_donor_tidying(d, donor_slot);
     remark_lost_synchrony(d);

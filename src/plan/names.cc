@@ -77,6 +77,8 @@ std::string_view to_string(StepKind kind) {
             return "verify-streaming";
         case StepKind::set_synchronous_standby_names:
             return "set-synchronous-standby-names";
+        case StepKind::allow_writes:
+            return "allow-writes";
         case StepKind::drop_slot:
             return "drop-slot";
     }

@@ -81,6 +81,7 @@ enum class StepKind : uint8_t {
     follow,       ///< target streams from upstream, slot `argument` if not empty
     verify_streaming,
     set_synchronous_standby_names,  ///< to `argument` on target
+    allow_writes,                   ///< default_transaction_read_only off on target
     drop_slot  ///< slot `argument` on target, which nobody uses any more: it would hold back WAL
 };
 std::string_view to_string(StepKind kind);

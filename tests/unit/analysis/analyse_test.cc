@@ -316,6 +316,20 @@ TEST(Analyse, orders_primaries_first_then_by_replicas_then_by_name) {
     EXPECT_EQ(summary(world), "p:ReadOnlyPrimary b:ReplayPaused a:ReplayPaused c:ReplayPaused");
 }
 
+/// A standby that streams from a name that no known server has may be served by the silent one, on a network
+/// of their own.
+TEST(Analyse, a_standby_that_receives_from_an_unknown_name_is_a_witness) {
+    const auto world = [](Reach reach) {
+        return three().dies("p", reach).standby("s3", "vip").with([](auto&, Observation& o) {
+            o.receiver = topology::Receiver{.status = "streaming", .last_message_age = milliseconds(0)};
+        });
+    };
+    EXPECT_EQ(summary(world(Reach::silent)).find("DeadPrimary"), std::string::npos)
+        << summary(world(Reach::silent));
+    EXPECT_NE(summary(world(Reach::refused)).find("DeadPrimary"), std::string::npos)
+        << summary(world(Reach::refused));
+}
+
 TEST(Analyse, counts_the_direct_replicas) {
     const auto cluster =
         make_cluster()

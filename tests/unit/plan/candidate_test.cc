@@ -403,11 +403,15 @@ TEST(ChooseCandidate, a_synchronous_cluster_promotes_only_who_has_every_commit) 
     check(cases);
 }
 
-TEST(ChooseCandidate, says_when_a_quorum_cannot_prove_that_nothing_is_missing) {
+TEST(ChooseCandidate, scenario_72_waits_when_a_quorum_cannot_prove_that_nothing_is_missing) {
     auto world = synchronous("ANY 1 (s1, s2)").sender("s1", "quorum").sender("s2", "quorum");
     EXPECT_EQ(choose(world).why.find("may be missing"), std::string::npos);
-    EXPECT_THAT(choose(World(world).on("s2").down()).why,
-                HasSubstr("only 1 of the 2 members of the quorum are left"));
+    const auto in_doubt = choose(World(world).on("s2").down());
+    EXPECT_FALSE(in_doubt.chosen);
+    EXPECT_THAT(in_doubt.why, HasSubstr("only 1 of the 2 members of the quorum are left"));
+    const auto forced = choose(World(world).on("s2").down(), {}, "s1", true);
+    EXPECT_TRUE(forced.chosen);
+    EXPECT_THAT(forced.why, HasSubstr("only 1 of the 2 members of the quorum are left"));
     auto two = synchronous("ANY 2 (s1, s2, s3)")
                    .sender("s1", "quorum")
                    .sender("s2", "quorum")

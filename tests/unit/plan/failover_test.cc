@@ -197,6 +197,20 @@ TEST(PrimaryFailover, whom_a_resumed_recovery_finds_promoted_keeps_the_others) {
     EXPECT_EQ(followers, 2) << plan.text();
 }
 
+TEST(PrimaryFailover, lets_a_server_write_that_was_once_made_read_only) {
+    const auto plan =
+        failover(make_cluster()
+                     .primary("p")
+                     .standby("s1")
+                     .with([](auto&, Observation& o) { o.settings.default_transaction_read_only = true; })
+                     .standby("s2")
+                     .dies("p"));
+    EXPECT_THAT(steps(plan),
+                ElementsAre("1 promote s1:5432",
+                            "2 turn default_transaction_read_only off on s1:5432, or it would refuse writes",
+                            "3 s2:5432 follows s1:5432", "4 s2:5432 streams from s1:5432"));
+}
+
 TEST(PrimaryFailover, does_not_let_writes_hang_for_synchronous_standbys) {
     const auto world = [](const char* names) {
         return make_cluster()
