@@ -117,15 +117,18 @@ void Impl::explore(const EndpointPtr& e) {
     explore_downstream(e);
     const auto& m = e->member;
     auto& cluster = *e->cluster;
+    // Not the number alone: two servers promoted apart have branches of one number (scenario 75).
+    const auto asked = std::pair(m.key, m.seen->timeline);
     const bool own_unknown = !m.history || m.history->timeline != m.seen->timeline;
     if (m.role == topology::Role::standby && !m.seen->receiving() && m.seen->timeline > 1 && own_unknown &&
         clock_.now() >= e->history_retry) {
         e->history_retry = clock_.now() + history_retry_interval;
         spawn(clock_.executor(), read_own_history(e));
     }
-    if (m.role == topology::Role::primary && m.seen->timeline > 1 &&
-        cluster.history_asked != m.seen->timeline && clock_.now() >= cluster.history_retry) {
-        cluster.history_asked = m.seen->timeline;
+    if (m.role == topology::Role::primary && m.seen->timeline > 1 && cluster.history_asked != asked &&
+        clock_.now() >= cluster.history_retry) {
+        cluster.history_asked = asked;
+        cluster.history.reset();
         spawn(clock_.executor(), read_history(m.cluster_id, m.key, m.seen->timeline));
     }
 }
@@ -265,7 +268,7 @@ Task<void> Impl::read_history(std::string cluster_id, InstanceKey primary, topol
         at->second.history = std::make_shared<topology::TimelineHistory>(std::move(*history));
         mark(cluster_id, true);
     } else {
-        at->second.history_asked = 0;
+        at->second.history_asked = {};
         at->second.history_retry = clock_.now() + history_retry_interval;
     }
 }

@@ -59,7 +59,7 @@ struct ClusterState {
     std::optional<MonoTime>
         urgent_since;  ///< a server with replicas is in doubt: its replicas are asked often
     std::shared_ptr<const topology::TimelineHistory> history;
-    topology::Timeline history_asked = 0;
+    std::pair<InstanceKey, topology::Timeline> history_asked;  ///< of whom, and for which timeline
     MonoTime history_retry{};
 };
 

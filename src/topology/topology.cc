@@ -131,12 +131,28 @@ bool Cluster::is_below(const InstanceKey& key, const InstanceKey& ancestor) cons
     return false;
 }
 
+namespace {
+
+/// Long enough that their answers, which are of different moments, can be compared.
+constexpr seconds apart_for_long{3};
+
+/// A standby that has not streamed for a while and has more WAL than the primary that answers now: wherever
+/// it got that, it was not from this primary. All that can be told where no history may be read.
+bool has_what_the_primary_never_had(const Instance& standby, const Instance& upstream) {
+    if (!upstream.is_primary() || !upstream.health.ok() || standby.seen->receiving()) return false;
+    const bool apart =
+        !standby.streamed_until || standby.seen->answered_at - *standby.streamed_until > apart_for_long;
+    return apart && standby.seen->position() > upstream.seen->position();
+}
+
+}  // namespace
+
 Ancestry Cluster::ancestry_of(const Instance& standby, const Instance& upstream) const {
     const auto how =
         ancestry(standby.seen->timeline, standby.seen->position(), upstream.seen->timeline, history.get());
-    if (how == Ancestry::same && same_number_other_branch(standby.history.get(), history.get()))
-        return Ancestry::foreign;
-    return how;
+    if (how != Ancestry::same) return how;
+    if (same_number_other_branch(standby.history.get(), history.get())) return Ancestry::foreign;
+    return has_what_the_primary_never_had(standby, upstream) ? Ancestry::diverged : how;
 }
 
 ClusterPtr Topology::cluster(const std::string& id) const {
