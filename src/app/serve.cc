@@ -1,6 +1,7 @@
 #include "app/serve.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
@@ -37,18 +38,6 @@ void set_up_log(const config::Config& config, const ServeOptions& options) {
                                                       : spdlog::level::info);
 }
 
-engine::postgresql::Login login_of(const config::Config& config) {
-    return {.user = config.PostgreSQLTopologyUser,
-            .password = config.PostgreSQLTopologyPassword,
-            .passfile = config.PostgreSQLTopologyPassFile,
-            .database = config.PostgreSQLTopologyDatabase,
-            .sslmode = config.PostgreSQLSSLMode,
-            .sslrootcert = config.PostgreSQLSSLCAFile,
-            .sslcert = config.PostgreSQLSSLCertFile,
-            .sslkey = config.PostgreSQLSSLPrivateKeyFile,
-            .connect_timeout = milliseconds(config.PostgreSQLConnectTimeoutMilliseconds)};
-}
-
 http::ServerOptions server_options(const config::Config& config) {
     return {.listen_address = config.ListenAddress,
             .listen_socket = config.ListenSocket,
@@ -80,6 +69,13 @@ std::string hostname() {
     char name[256] = {};
     gethostname(name, sizeof name - 1);
     return name;
+}
+
+/// Two buffers of 16 KB belong to each database session, mostly unused. In mappings of their own their unused
+/// pages cost nothing; on the heap they come to lie on pages that were in use before.
+void keep_large_blocks_apart() {
+    constexpr int session_buffer_bytes = 16 * 1024;
+    mallopt(M_MMAP_THRESHOLD, session_buffer_bytes);
 }
 
 Result<std::unique_ptr<store::Store>> open_store(const config::Config& config, Clock& clock) {
@@ -119,7 +115,7 @@ class Process {
         auto opened = open_store(config_, *clock_);
         if (!opened) return std::unexpected(opened.error());
         store_ = with_audit_trail(std::move(*opened), config_);
-        engine_ = engine::postgresql::make_engine(*clock_, login_of(config_));
+        engine_ = engine::postgresql::make_engine(*clock_, control::login(config_));
         processes_ = make_process_runner(*clock_);
         manager_ = std::make_unique<control::Manager>(
             control::Parts{.clock = *clock_,
@@ -162,7 +158,7 @@ class Process {
 
   private:
     void apply(const config::Config& fresh) {
-        engine::postgresql::set_login(*engine_, login_of(fresh));
+        engine::postgresql::set_login(*engine_, control::login(fresh));
         if (!options_.quiet && !options_.debug)
             spdlog::set_level(fresh.Debug ? spdlog::level::debug : spdlog::level::info);
     }
@@ -210,6 +206,7 @@ int serve(const ServeOptions& options) {
     }
     if (files.empty()) spdlog::warn("no configuration file found: all keys have their defaults");
     raise_descriptor_limit();
+    keep_large_blocks_apart();
     std::signal(SIGPIPE, SIG_IGN);
     Process process(std::move(report.loaded), files, options);
     if (const auto started = process.start(); !started) {

@@ -127,6 +127,18 @@ recovery::Options recovery_options(const config::Config& config, const std::stri
     return options;
 }
 
+engine::postgresql::Login login(const config::Config& config) {
+    return {.user = config.PostgreSQLTopologyUser,
+            .password = config.PostgreSQLTopologyPassword,
+            .passfile = config.PostgreSQLTopologyPassFile,
+            .database = config.PostgreSQLTopologyDatabase,
+            .sslmode = config.PostgreSQLSSLMode,
+            .sslrootcert = config.PostgreSQLSSLCAFile,
+            .sslcert = config.PostgreSQLSSLCertFile,
+            .sslkey = config.PostgreSQLSSLPrivateKeyFile,
+            .connect_timeout = milliseconds(config.PostgreSQLConnectTimeoutMilliseconds)};
+}
+
 store::Limits store_limits(const config::Config& config) {
     store::Limits limits;
     limits.recoveries = static_cast<size_t>(config.RecoveryAuditLimit);

@@ -2,6 +2,7 @@
 
 #include "config/config.h"
 #include "discovery/discovery.h"
+#include "engine/postgresql/postgresql.h"
 #include "recovery/recovery.h"
 
 /// From the users' keys to what each room takes. Everything that can be wrong with a value was refused when
@@ -11,6 +12,8 @@ namespace baton::control {
 discovery::Options discovery_options(const config::Config& config);
 recovery::Options recovery_options(const config::Config& config, const std::string& hostname,
                                    const std::string& token);
+/// How the manager and the doctor log in to PostgreSQL.
+engine::postgresql::Login login(const config::Config& config);
 store::Limits store_limits(const config::Config& config);
 /// DiscoverySeeds, with the default port where one is missing.
 std::vector<topology::InstanceKey> seeds(const config::Config& config);

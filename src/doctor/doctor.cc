@@ -18,18 +18,6 @@ namespace {
 
 constexpr int bad_usage = 2;
 
-engine::postgresql::Login login_of(const config::Config& c) {
-    return {.user = c.PostgreSQLTopologyUser,
-            .password = c.PostgreSQLTopologyPassword,
-            .passfile = c.PostgreSQLTopologyPassFile,
-            .database = c.PostgreSQLTopologyDatabase,
-            .sslmode = c.PostgreSQLSSLMode,
-            .sslrootcert = c.PostgreSQLSSLCAFile,
-            .sslcert = c.PostgreSQLSSLCertFile,
-            .sslkey = c.PostgreSQLSSLPrivateKeyFile,
-            .connect_timeout = milliseconds(c.PostgreSQLConnectTimeoutMilliseconds)};
-}
-
 /// What the command line asks about, as servers to begin with.
 struct Subject {
     std::optional<InstanceKey> server;
@@ -77,7 +65,7 @@ Result<Subject> find_subject(const Options& options, const Facts& facts, const G
 void look(const Options& options, const Subject& subject, Facts& facts) {
     asio::io_context io(1);
     const auto clock = make_system_clock(io.get_executor());
-    const auto engine = engine::postgresql::make_engine(*clock, login_of(facts.settings()));
+    const auto engine = engine::postgresql::make_engine(*clock, control::login(facts.settings()));
     const auto store = store::make_memory_store(*clock);
     const auto deadline = clock->now() + options.timeout;
     asio::co_spawn(io, look_at_servers(*clock, *engine, *store, subject.seeds, deadline, facts),
