@@ -13,7 +13,7 @@ struct ProcessSpec {
     std::vector<std::string> argv;                                 ///< argv[0] is looked up in PATH
     std::vector<std::pair<std::string, std::string>> environment;  ///< added to ours; later wins
     Duration timeout = seconds(60);                                ///< then the whole process group is killed
-    size_t output_limit = 64 * 1024;  ///< bytes of stdout and stderr together that are kept
+    size_t output_limit = 64UL * 1024;  ///< bytes of stdout and stderr together that are kept
 };
 
 struct ProcessResult {

@@ -14,7 +14,7 @@ constexpr seconds alias_check_interval{60};
 constexpr seconds alias_of_the_dead_check_interval{5};
 constexpr seconds history_retry_interval{60};
 constexpr size_t guesses_limit = 10000;
-constexpr size_t guesses_at_once = 64;
+constexpr size_t guesses_at_once = 512;
 constexpr size_t aliases_checked_at_once = 10;
 constexpr milliseconds schedule_step{10};
 

@@ -24,6 +24,7 @@ bool is_promote(const plan::Step& step) {
 
 std::string texts(const std::vector<InstanceKey>& keys) {
     std::vector<std::string> all;
+    all.reserve(keys.size());
     for (const auto& k : keys)
         all.push_back(k.text());
     return join(all, ", ");
