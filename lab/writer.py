@@ -8,7 +8,7 @@ import time
 
 import psycopg2
 
-IN_FLIGHT_S = 0.25
+IN_FLIGHT_S = 0.02
 
 
 class Writer:
