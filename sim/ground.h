@@ -2,10 +2,12 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "sim/clock.h"
 #include "sim/network.h"
 #include "sim/trace.h"
+#include "sim/watcher.h"
 #include "topology/instance_key.h"
 
 namespace baton::sim {
@@ -24,6 +26,14 @@ struct Ground {
     Trace trace;
     std::map<InstanceKey, Server*> servers;        ///< by key and by every other name
     std::map<std::string, std::string> addresses;  ///< of host names
+    std::vector<Watcher*> watchers;
+
+    /// `tell(&Watcher::promoted, server)`
+    template <class... Parameters, class... Arguments>
+    void tell(void (Watcher::*what)(Parameters...), const Arguments&... arguments) {
+        for (auto* watcher : watchers)
+            (watcher->*what)(arguments...);
+    }
 
     Server* server(const InstanceKey& key) const {
         const auto at = servers.find(key);

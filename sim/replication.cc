@@ -12,6 +12,14 @@ constexpr milliseconds syn_retransmit{1000};
 
 }  // namespace
 
+const Server* Server::receives_from() const {
+    if (!streaming() || !running() || hung_) return nullptr;
+    const auto* from = receiver_->from;
+    const bool flows = from->running() && !from->hung_ && from->downlinks_.contains(receiver_->pid) &&
+                       ground_.network.between(key_.host, from->key_.host) == Link::up;
+    return flows ? from : nullptr;
+}
+
 std::optional<InstanceKey> Server::streams_from() const {
     if (!streaming()) return std::nullopt;
     return receiver_->upstream;
@@ -32,6 +40,7 @@ void Server::stop_receiver() {
         heard ? Duration(milliseconds(1)) : Duration(milliseconds(settings.wal_sender_timeout_ms));
     from->later(wait, [from, pid] { from->drop_downlink(pid); });
     receiver_.reset();
+    changed();
 }
 
 void Server::start_receiver() {
@@ -114,6 +123,7 @@ void Server::begin_streaming(uint64_t generation, const InstanceKey& host, Serve
     note_receiver(fmt::format("streams from {} on timeline {}", host.text(), timeline()));
     watch_timeout(generation);
     keep_alive(generation);
+    changed();
     upstream.push_to(pid);
     upstream.release_commits();
 }
@@ -126,6 +136,7 @@ void Server::upstream_gone(uint64_t generation, Duration wait) {
     later(wait, [this, generation] {
         if (generation != generation_) return;
         receiver_.reset();
+        changed();
         receiver_trouble_ = "lost";
         change_upstream();
     });
@@ -237,9 +248,10 @@ void Server::release_commits() {
     const bool waits = settings.synchronous_commit != "off" && settings.synchronous_commit != "local";
     const auto rule = SynchronousNames::parse(waits ? settings.synchronous_standby_names : "");
     const auto standbys = standby_positions();
-    while (!commits_.empty() && rule.confirmed(commits_.front().end, standbys)) {
-        const auto reply = std::move(commits_.front().reply);
+    while (!commits_.empty() && rule.confirmed(commits_.front().row.end, standbys)) {
+        const auto [row, reply] = std::move(commits_.front());
         commits_.pop_front();
+        ground_.tell(&Watcher::acknowledged, *this, row, rule.needed > 0);
         reply({});
     }
 }

@@ -72,6 +72,7 @@ void Server::drop_processes() {
     held_.clear();
     blocked_looks_.clear();
     stop_receiver();
+    changed();
 }
 
 void Server::kill() {
@@ -105,6 +106,7 @@ void Server::come_up(const std::string& what) {
     started_at_ = ground_.scheduler.now();
     note(what + (in_recovery_ ? ", in recovery" : fmt::format(" and writes, on timeline {}", timeline())));
     if (in_recovery_) start_receiver();
+    changed();
 }
 
 void Server::restart() {
@@ -128,11 +130,13 @@ void Server::power_on() {
 void Server::hang() {
     note("all processes stopped (SIGSTOP)");
     hung_ = true;
+    changed();
 }
 
 void Server::hang_postmaster() {
     note("the postmaster is stopped (SIGSTOP); its backends run");
     postmaster_hung_ = true;
+    changed();
 }
 
 void Server::resume() {
@@ -144,6 +148,7 @@ void Server::resume() {
         if (const auto session = weak.lock()) session->resume();
     }
     network_changed();
+    changed();
 }
 
 void Server::network_changed() {
@@ -221,7 +226,7 @@ void Server::write(uint64_t row, Reply reply) {
         replayed_ = position_;
         last_commit_ = ground_.scheduler.now();
         branch_->rows.push_back({position_, row});
-        commits_.push_back({position_, reply});
+        commits_.push_back({{position_, row}, reply});
         push();
         release_commits();
     });
@@ -233,6 +238,7 @@ std::optional<Error> Server::may(const std::string& verb) const {
 }
 
 Result<void> Server::request_promotion() {
+    ground_.tell(&Watcher::promotion_asked, *this);
     if (const auto no = may("promote")) return std::unexpected(*no);
     if (!in_recovery_) return fail(ErrorKind::conflict, "recovery is not in progress", key_.text(), "55000");
     ++promotion_requests_;
@@ -270,9 +276,12 @@ void Server::finish_promotion() {
     branch_ = std::move(next);
     note(fmt::format("is promoted: writes on timeline {} from {}", timeline(), position_.text()));
     push();
+    ground_.tell(&Watcher::promoted, *this);
+    changed();
 }
 
 void Server::follow(engine::FollowOrder order, std::function<void(Result<engine::FollowHow>)> answer) {
+    deed("follow", order.upstream.text());
     if (auto no = may("follow")) return answer(std::unexpected(std::move(*no)));
     later(draw(pace.statement), [this, order = std::move(order), answer = std::move(answer)] {
         const bool listed = std::ranges::find(conninfo.hosts, order.upstream) != conninfo.hosts.end();
@@ -287,6 +296,7 @@ void Server::follow(engine::FollowOrder order, std::function<void(Result<engine:
 }
 
 void Server::restart_receiver(Reply reply) {
+    deed("restart_receiver", {});
     if (auto no = may("follow")) return reply(std::unexpected(std::move(*no)));
     later(draw(pace.statement), [this, reply = std::move(reply)] {
         note("its receiver is made to reconnect");
@@ -296,6 +306,7 @@ void Server::restart_receiver(Reply reply) {
 }
 
 void Server::create_slot(const std::string& name, Reply reply) {
+    deed("create_slot", name);
     if (auto no = may("create_slot")) return reply(std::unexpected(std::move(*no)));
     later(draw(pace.statement), [this, name, reply = std::move(reply)] {
         slots_.try_emplace(name,
@@ -305,6 +316,7 @@ void Server::create_slot(const std::string& name, Reply reply) {
 }
 
 void Server::drop_slot(const std::string& name, Reply reply) {
+    deed("drop_slot", name);
     later(draw(pace.statement), [this, name, reply = std::move(reply)] {
         const auto at = slots_.find(name);
         if (at != slots_.end() && at->second.active) {
@@ -334,9 +346,11 @@ void Server::change_upstream() {
 
 void Server::change_setting(const std::string& verb, std::function<void(topology::Settings&)> change,
                             Reply reply) {
+    deed(verb, {});
     if (auto no = may(verb)) return reply(std::unexpected(std::move(*no)));
     later(draw(pace.statement), [this, change = std::move(change), reply = std::move(reply)] {
         change(settings);
+        changed();
         release_commits();
         reply({});
     });

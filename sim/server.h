@@ -67,7 +67,10 @@ class Server {
     void hang();             ///< SIGSTOP to every process
     void hang_postmaster();  ///< SIGSTOP to the postmaster alone: what was connected goes on
     void resume();
-    void exhaust_connections(bool on) { connections_exhausted_ = on; }
+    void exhaust_connections(bool on) {
+        connections_exhausted_ = on;
+        changed();
+    }
     void refuse_logins(bool on) { logins_refused_ = on; }
     /// A firewall or an operator ends the sessions of one party; the server is well.
     void break_sessions(const std::string& party);
@@ -102,6 +105,10 @@ class Server {
                         Reply reply);
 
     // For checkers and tests.
+    /// Answers those who come anew: not dead, starting, stopped or full.
+    bool serves() const { return running() && !hung_for_new_sessions() && !connections_exhausted_; }
+    /// The server it streams from, and truly so: both run, and WAL gets through. Null otherwise.
+    const Server* receives_from() const;
     bool accepts_writes() const;
     bool streaming() const { return receiver_ && receiver_->streaming; }
     std::optional<InstanceKey> streams_from() const;
@@ -131,12 +138,16 @@ class Server {
         Lsn sent, flushed, replayed;
     };
     struct Commit {
-        Lsn end;
+        Row row;
         Reply reply;
     };
 
     // server.cc
     void note(const std::string& what) { ground_.trace.note(key_.host, what); }
+    void changed() const { ground_.tell(&Watcher::changed); }
+    void deed(std::string_view verb, const std::string& detail) const {
+        ground_.tell(&Watcher::deed, *this, verb, detail);
+    }
     Duration draw(const Pace::Range& range) { return random_.between(range.first, range.second); }
     /// Runs `action` unless the server's processes have died in between.
     void later(Duration wait, std::function<void()> action);

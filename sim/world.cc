@@ -66,6 +66,7 @@ void ManagerProcess::tell(const control::Event& event) {
 }
 
 void ManagerProcess::observe(const store::Command& command) {
+    ground_.tell(&Watcher::journalled, command);
     const auto* audit = std::get_if<store::AddAudit>(&command);
     if (audit == nullptr) return;
     const auto& entry = audit->entry;
@@ -149,11 +150,13 @@ const config::Config& World::config() {
 
 void World::start_manager() {
     manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_);
+    ground_.tell(&Watcher::manager_started);
 }
 
 void World::kill_manager() {
     ground_.trace.note("manager", "killed");
     manager_.reset();
+    ground_.tell(&Watcher::manager_ended);
 }
 
 void World::heal() {

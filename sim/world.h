@@ -49,6 +49,10 @@ class World {
     /// Below the first server, where no upstream is named.
     Server& standby(const std::string& name, const std::string& upstream = {}, uint16_t port = 5432);
     Server& operator[](const std::string& name);
+    const std::vector<std::unique_ptr<Server>>& servers() const { return servers_; }
+    const std::vector<std::unique_ptr<Client>>& clients() const { return clients_; }
+    /// Until the world ends, which nobody is told of.
+    void watch(Watcher& watcher) { ground_.watchers.push_back(&watcher); }
     /// Another name or address that reaches the same server.
     void alias(const std::string& name, const std::string& other_host);
     /// One that tries all servers in the order of their making, and writes every `pause`.
