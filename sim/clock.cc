@@ -1,7 +1,8 @@
 #include "sim/clock.h"
 
+#include <algorithm>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,12 @@ namespace {
 constexpr uint64_t most_steps_at_one_moment = 1'000'000;
 /// 2026-01-01T00:00:00Z
 constexpr WallTime first_day{seconds(1'767'225'600)};
+constexpr int64_t million = 1'000'000;
+
+/// `time` as a clock measures it that gains `ppm`.
+Duration gained(Duration time, int64_t ppm) {
+    return time + Duration(time.count() / million * ppm + time.count() % million * ppm / million);
+}
 
 }  // namespace
 
@@ -23,7 +30,12 @@ class VirtualTimer final : public Timer {
 
     Task<bool> wait_until(MonoTime when) override {
         return asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(
-            [this, when](auto handler) { key_ = scheduler_.add(when, &process_, std::move(handler)); },
+            [this, when](auto handler) {
+                key_ = scheduler_.add(process_.world_time(when), &process_);
+                auto& slot = scheduler_.slot_of(key_);
+                slot.due = when;
+                slot.action.emplace(std::move(handler));
+            },
             asio::use_awaitable);
     }
     void cancel() override { scheduler_.cancel(key_); }
@@ -34,41 +46,117 @@ class VirtualTimer final : public Timer {
     Scheduler::Key key_{};
 };
 
-void Scheduler::at(MonoTime when, std::function<void()> action) {
-    add(when, nullptr, [action = std::move(action)](bool) { action(); });
+/// Lets a handler wait for its turn in the queue of its process, or runs it at once within another of the
+/// same process, as an event loop does.
+class Process::Executor {
+  public:
+    Executor(Process& process, bool never_at_once) : process_(&process), never_at_once_(never_at_once) {}
+
+    template <class F>
+    void execute(F f) const {
+        if (!process_->alive_) return;
+        if (process_->running_ && !never_at_once_) {
+            f();
+        } else {
+            process_->post(Action(std::move(f)), true);
+        }
+    }
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return *process_->context_; }
+    asio::execution::blocking_t query(asio::execution::blocking_t) const noexcept {
+        if (never_at_once_) return asio::execution::blocking.never;
+        return asio::execution::blocking.possibly;
+    }
+    Executor require(asio::execution::blocking_t::never_t) const { return {*process_, true}; }
+    Executor require(asio::execution::blocking_t::possibly_t) const { return {*process_, false}; }
+    bool operator==(const Executor&) const noexcept = default;
+
+  private:
+    Process* process_;
+    bool never_at_once_;
+};
+
+void Scheduler::push(Entry entry) {
+    heap_.push_back(entry);
+    size_t at = heap_.size() - 1;
+    while (at > 0) {
+        const size_t above = (at - 1) / 4;
+        if (std::pair(heap_[above].when, heap_[above].id) < std::pair(entry.when, entry.id)) break;
+        heap_[at] = heap_[above];
+        at = above;
+    }
+    heap_[at] = entry;
 }
 
-Scheduler::Key Scheduler::add(MonoTime when, Process* owner, std::move_only_function<void(bool)> complete) {
-    const Key key{std::max(when, now_), next_id_++};
-    events_.emplace(key, Event{owner, std::move(complete)});
+void Scheduler::pop() {
+    const auto last = heap_.back();
+    heap_.pop_back();
+    if (heap_.empty()) return;
+    size_t at = 0;
+    for (;;) {
+        const size_t first = at * 4 + 1;
+        if (first >= heap_.size()) break;
+        size_t least = first;
+        for (size_t i = first + 1; i < std::min(first + 4, heap_.size()); ++i) {
+            if (std::pair(heap_[i].when, heap_[i].id) < std::pair(heap_[least].when, heap_[least].id))
+                least = i;
+        }
+        if (std::pair(last.when, last.id) < std::pair(heap_[least].when, heap_[least].id)) break;
+        heap_[at] = heap_[least];
+        at = least;
+    }
+    heap_[at] = last;
+}
+
+Scheduler::Key Scheduler::add(MonoTime when, Process* owner) {
+    if (free_.empty()) {
+        const auto first = static_cast<uint32_t>(blocks_.size()) * slots_of_a_block;
+        blocks_.push_back(std::make_unique<Slot[]>(slots_of_a_block));
+        for (uint32_t i = slots_of_a_block; i > 0; --i)
+            free_.push_back(first + i - 1);
+    }
+    const Key key{next_id_++, free_.back()};
+    free_.pop_back();
+    auto& slot = slot_of(key);
+    slot.id = key.id;
+    slot.owner = owner;
+    push({std::max(when, now_), key.id, key.slot});
     return key;
 }
 
+void Scheduler::release(Slot& slot, uint32_t index) {
+    slot.id = 0;
+    slot.action.reset();
+    free_.push_back(index);
+}
+
 void Scheduler::cancel(const Key& key) {
-    auto node = events_.extract(key);
-    if (!node || node.mapped().owner == nullptr) return;
-    asio::post(node.mapped().owner->executor(),
-               [complete = std::move(node.mapped().complete)]() mutable { complete(false); });
+    if (key.id == 0 || slot_of(key).id != key.id) return;
+    auto& slot = slot_of(key);
+    slot.owner->post(std::move(slot.action), false);
+    release(slot, key.slot);
 }
 
 void Scheduler::leave(Process* process) {
     std::erase(processes_, process);
-    std::vector<Event> dropped;
-    for (auto at = events_.begin(); at != events_.end();) {
-        if (at->second.owner != process) {
-            ++at;
-            continue;
-        }
-        dropped.push_back(std::move(at->second));
-        at = events_.erase(at);
+    std::vector<Action> dropped;
+    for (uint32_t index = 0; index < blocks_.size() * slots_of_a_block; ++index) {
+        auto& slot = slot_of({0, index});
+        if (slot.id == 0 || slot.owner != process) continue;
+        dropped.push_back(std::move(slot.action));
+        release(slot, index);
     }
 }
 
 bool Scheduler::run_ready() {
-    for (size_t i = 0; i < processes_.size(); ++i) {
-        if (processes_[i]->io_->poll_one() > 0) return true;
+    for (auto* process : processes_) {
+        if (process->run_one()) return true;
     }
     return false;
+}
+
+void Scheduler::skip_cancelled() {
+    while (!heap_.empty() && slot_of({0, heap_.front().slot}).id != heap_.front().id)
+        pop();
 }
 
 bool Scheduler::step(MonoTime deadline) {
@@ -78,19 +166,42 @@ bool Scheduler::step(MonoTime deadline) {
                      static_cast<long long>(to_us(now_.time_since_epoch())));
         std::abort();
     }
-    if (run_ready()) return true;
-    if (events_.empty() || events_.begin()->first.first > deadline) return false;
-    auto node = events_.extract(events_.begin());
-    if (node.key().first != now_) steps_at_this_moment_ = 0;
-    now_ = node.key().first;
-    auto& event = node.mapped();
-    if (event.owner == nullptr) {
-        event.complete(true);
-    } else {
-        asio::post(event.owner->executor(),
-                   [complete = std::move(event.complete)]() mutable { complete(true); });
+    if (!at_steps_.empty() && at_steps_.begin()->first <= steps_) {
+        at_steps_.extract(at_steps_.begin()).mapped()();
+        return true;
     }
+    if (run_ready()) return true;
+    skip_cancelled();
+    if (heap_.empty() || heap_.front().when > deadline) return false;
+    const auto entry = heap_.front();
+    pop();
+    if (entry.when != now_) steps_at_this_moment_ = 0;
+    now_ = entry.when;
+    run(entry);
     return true;
+}
+
+void Scheduler::run(const Entry& entry) {
+    auto& slot = slot_of({entry.id, entry.slot});
+    if (slot.owner == nullptr) {
+        slot.action();
+        release(slot, entry.slot);
+    } else if (slot.owner->now() < slot.due) {
+        // Its clock has been slowed down since.
+        push({std::max(slot.owner->world_time(slot.due), now_ + Duration(1)), entry.id, entry.slot});
+    } else {
+        slot.owner->post(std::move(slot.action), true);
+        release(slot, entry.slot);
+    }
+}
+
+size_t Scheduler::pending(const Process& process) const {
+    size_t sum = 0;
+    for (const auto& block : blocks_) {
+        for (uint32_t i = 0; i < slots_of_a_block; ++i)
+            sum += block[i].id != 0 && block[i].owner == &process;
+    }
+    return sum;
 }
 
 bool Scheduler::run_until(const std::function<bool()>& done, MonoTime deadline) {
@@ -106,24 +217,71 @@ void Scheduler::run_for(Duration time) {
     run_until([] { return false; }, now_ + time);
 }
 
-Process::Process(Scheduler& scheduler)
-    : scheduler_(scheduler), io_(std::make_unique<asio::io_context>(1)), work_(asio::make_work_guard(*io_)) {
+Process::Process(Scheduler& scheduler, ClockSetting setting)
+    : scheduler_(scheduler),
+      setting_(setting),
+      plain_(setting.drift_ppm == 0 && setting.uptime == Duration{}) {
+    own_since_ = MonoTime(setting.uptime);
     scheduler_.join(this);
 }
 
 void Process::kill() {
-    if (!io_) return;
+    if (!std::exchange(alive_, false)) return;
     scheduler_.leave(this);
-    work_.reset();
-    io_.reset();
+    // What is destroyed may hold the last of others.
+    while (!ready_.empty()) {
+        const auto gone = std::move(ready_.front());
+        ready_.pop_front();
+    }
+    context_.reset();
+}
+
+bool Process::run_one() {
+    if (ready_.empty()) return false;
+    auto next = std::move(ready_.front());
+    ready_.pop_front();
+    running_ = true;
+    next.action(next.came);
+    next.action.reset();
+    running_ = false;
+    return true;
+}
+
+MonoTime Process::own_time(MonoTime world) const {
+    return own_since_ + gained(world - since_, setting_.drift_ppm);
+}
+
+MonoTime Process::world_time(MonoTime own) const {
+    if (plain_ || own == MonoTime::max()) return own;
+    const auto ahead = (own - own_since_).count();
+    const auto rate = million + setting_.drift_ppm;
+    auto world = since_ + Duration(ahead / rate * million + ahead % rate * million / rate);
+    while (own_time(world) < own)
+        world += Duration(1);
+    return world;
+}
+
+void Process::set_drift(int drift_ppm, int wall_drift_ppm) {
+    const auto world = scheduler_.now();
+    own_since_ = own_time(world);
+    wall_since_ += gained(world - since_, setting_.wall_drift_ppm);
+    since_ = world;
+    setting_.drift_ppm = drift_ppm;
+    setting_.wall_drift_ppm = wall_drift_ppm;
+    plain_ = drift_ppm == 0 && own_since_ == since_;
 }
 
 WallTime Process::wall() const {
-    return first_day + std::chrono::floor<std::chrono::microseconds>(now().time_since_epoch());
+    const auto passed = wall_since_ + gained(scheduler_.now() - since_, setting_.wall_drift_ppm);
+    return first_day + std::chrono::floor<std::chrono::microseconds>(passed + setting_.wall_ahead);
 }
 
 std::unique_ptr<Timer> Process::make_timer() {
     return std::make_unique<VirtualTimer>(scheduler_, *this);
+}
+
+asio::any_io_executor Process::executor() {
+    return Executor(*this, false);
 }
 
 }  // namespace baton::sim

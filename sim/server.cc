@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace baton::sim {
 
 Server::Server(Ground& ground, InstanceKey key, std::string system_identifier)
@@ -41,17 +43,6 @@ void Server::become_standby(Server& upstream, bool with_slot) {
     ground_.scheduler.after({}, [this] { start_receiver(); });
 }
 
-void Server::later(Duration wait, std::function<void()> action) {
-    ground_.scheduler.after(wait, [this, life = life_, action = std::move(action)]() mutable {
-        if (life != life_ || state_ == State::dead) return;
-        if (hung_) {
-            held_.push_back(std::move(action));
-        } else {
-            action();
-        }
-    });
-}
-
 void Server::end_sessions(Duration wait, const std::string& message, const std::string& sqlstate) {
     ground_.scheduler.after(wait, [sessions = std::exchange(sessions_, {}), message, sqlstate] {
         for (const auto& weak : sessions) {
@@ -61,9 +52,9 @@ void Server::end_sessions(Duration wait, const std::string& message, const std::
 }
 
 /// What every way of dying has in common: nothing that was under way goes on.
-void Server::drop_processes() {
+void Server::drop_processes(State next) {
     ++life_;
-    state_ = State::dead;
+    state_ = next;
     hung_ = postmaster_hung_ = false;
     promotion_ = 0;
     promotion_requests_ = 0;
@@ -85,8 +76,7 @@ void Server::kill() {
 
 void Server::crash_backend() {
     note("a backend crashed: restarting in crash recovery");
-    drop_processes();
-    state_ = State::starting;
+    drop_processes(State::starting);
     end_sessions(draw({milliseconds(16), milliseconds(50)}),
                  "terminating connection because of crash of another server process", "57P02");
     drop_downlinks(milliseconds(16));
@@ -163,6 +153,13 @@ void Server::break_sessions(const std::string& party) {
         if (session && session->party() == party)
             session->end("terminating connection due to administrator command", "57P01");
     }
+}
+
+size_t Server::sessions_of(const std::string& party) const {
+    return static_cast<size_t>(std::ranges::count_if(sessions_, [&](const auto& weak) {
+        const auto session = weak.lock();
+        return session && session->is_open() && session->party() == party;
+    }));
 }
 
 void Server::block_looks(bool on) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "sim/action.h"
 #include "sim/connection.h"
 #include "sim/ground.h"
 #include "sim/random.h"
@@ -110,6 +111,10 @@ class Server {
     /// The server it streams from, and truly so: both run, and WAL gets through. Null otherwise.
     const Server* receives_from() const;
     bool accepts_writes() const;
+    bool looks_blocked() const { return looks_blocked_; }
+    /// Open ones of a party.
+    size_t sessions_of(const std::string& party) const;
+    bool replay_paused() const { return replay_paused_; }
     bool streaming() const { return receiver_ && receiver_->streaming; }
     std::optional<InstanceKey> streams_from() const;
     Timeline timeline() const { return branch_ ? branch_->timeline : 0; }
@@ -150,9 +155,19 @@ class Server {
     }
     Duration draw(const Pace::Range& range) { return random_.between(range.first, range.second); }
     /// Runs `action` unless the server's processes have died in between.
-    void later(Duration wait, std::function<void()> action);
+    template <class F>
+    void later(Duration wait, F action) {
+        ground_.scheduler.after(wait, [this, life = life_, action = std::move(action)]() mutable {
+            if (life != life_ || state_ == State::dead) return;
+            if (hung_) {
+                held_.emplace_back(std::move(action));
+            } else {
+                action();
+            }
+        });
+    }
     void end_sessions(Duration wait, const std::string& message, const std::string& sqlstate);
-    void drop_processes();
+    void drop_processes(State next = State::dead);
     void come_up(const std::string& what);
     std::optional<Error> may(const std::string& verb) const;
     void finish_promotion();
@@ -202,7 +217,7 @@ class Server {
     bool promotions_stall_ = false;
     std::vector<std::weak_ptr<Connection>> sessions_;
     std::vector<std::function<void()>> blocked_looks_;
-    std::vector<std::function<void()>> held_;  ///< what the stopped processes would have done meanwhile
+    std::vector<Action> held_;  ///< what the stopped processes would have done meanwhile
 
     bool in_recovery_ = false;
     BranchPtr branch_;
