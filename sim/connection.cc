@@ -21,19 +21,31 @@ Task<Connection::Done> Connection::open(MonoTime deadline) {
     const auto self = shared_from_this();
     close();
     const auto life = life_;
-    auto round_trip = ground_.network.delay(party_, to_.host) + ground_.network.delay(to_.host, party_);
+    auto& network = ground_.network;
+    const auto round_trip = to_server() + network.delay(there_, here_) + network.handshake_losses(here_, there_);
     co_await clock_.sleep_until(std::min(deadline, clock_.now() + round_trip));
     const auto* server = ground_.server(to_);
-    const auto link = ground_.network.between(party_, to_.host);
-    if (server == nullptr || link == Link::silent || clock_.now() >= deadline) {
+    if (server == nullptr || link() == Link::silent || clock_.now() >= deadline) {
         co_return co_await fail_at(deadline, Reach::silent, ErrorKind::timeout,
                                    "no answer to a connection attempt");
     }
-    if (link == Link::refused || !server->listens())
+    if (link() == Link::refused || !server->listens())
         co_return co_await fail_at(clock_.now(), Reach::refused, ErrorKind::refused, "Connection refused");
-    co_await clock_.sleep_until(std::min(deadline, clock_.now() + login_time));
-    if (server->hung_for_new_sessions() || ground_.network.between(party_, to_.host) != Link::up ||
-        clock_.now() >= deadline) {
+    auto done = co_await log_in(deadline);
+    if (!done) co_return done;
+    if (life != life_) co_return std::unexpected(Failure{Reach::unknown, {ErrorKind::cancelled, "closed"}});
+    open_ = true;
+    used_ = false;
+    last_arrival_ = {};
+    ground_.server(to_)->add_session(self);
+    co_return Done{};
+}
+
+Task<Connection::Done> Connection::log_in(MonoTime deadline) {
+    const auto* server = ground_.server(to_);
+    const auto takes = login_time + ground_.network.round_trip_losses(here_, there_);
+    co_await clock_.sleep_until(std::min(deadline, clock_.now() + takes));
+    if (server->hung_for_new_sessions() || link() != Link::up || clock_.now() >= deadline) {
         co_return co_await fail_at(deadline, Reach::unresponsive, ErrorKind::timeout,
                                    "connected, but the server says nothing");
     }
@@ -44,11 +56,15 @@ Task<Connection::Done> Connection::open(MonoTime deadline) {
         co_return co_await fail_at(clock_.now(), refusal->reach, refusal->error.kind, refusal->error.message,
                                    refusal->error.sqlstate);
     }
-    if (life != life_) co_return std::unexpected(Failure{Reach::unknown, {ErrorKind::cancelled, "closed"}});
-    open_ = true;
-    used_ = false;
-    ground_.server(to_)->add_session(self);
     co_return Done{};
+}
+
+/// Until what the server sends now has arrived; not before what it sent earlier.
+Duration Connection::from_server() {
+    const auto now = ground_.scheduler.now();
+    const auto wait = std::max(ground_.network.delay(there_, here_), last_arrival_ - now);
+    if (ground_.network.may_overtake(there_, here_)) last_arrival_ = now + wait;
+    return wait;
 }
 
 void Connection::close() {
@@ -86,7 +102,7 @@ void Connection::send(std::shared_ptr<Call> call, std::shared_ptr<Work> work) {
     const auto again = [weak, call, work, life = life_] {
         if (const auto self = weak.lock(); self && self->life_ == life && self->open_) self->send(call, work);
     };
-    switch (ground_.network.between(party_, to_.host)) {
+    switch (link()) {
         case Link::silent:
             return ground_.scheduler.after(retransmit, again);
         case Link::refused:
@@ -94,7 +110,7 @@ void Connection::send(std::shared_ptr<Call> call, std::shared_ptr<Work> work) {
         case Link::up:
             break;
     }
-    ground_.scheduler.after(ground_.network.delay(party_, to_.host), [weak, call, work, life = life_] {
+    ground_.scheduler.after(to_server(), [weak, call, work, life = life_] {
         if (const auto self = weak.lock(); self && self->life_ == life && self->open_)
             self->arrive(call, work);
     });
@@ -114,8 +130,8 @@ void Connection::arrive(std::shared_ptr<Call> call, std::shared_ptr<Work> work) 
 
 void Connection::answer(std::shared_ptr<Call> call, Result<void> result) {
     const auto weak = weak_from_this();
-    const bool passes = ground_.network.between(party_, to_.host) == Link::up;
-    const Duration wait = passes ? ground_.network.delay(to_.host, party_) : Duration(retransmit);
+    const bool passes = link() == Link::up;
+    const Duration wait = passes ? from_server() : Duration(retransmit);
     ground_.scheduler.after(wait, [weak, call, result = std::move(result), passes, life = life_]() mutable {
         const auto self = weak.lock();
         if (!self || self->life_ != life || !self->open_) return;
@@ -131,8 +147,8 @@ void Connection::resume() {
 
 void Connection::end(std::string message, std::string sqlstate) {
     const auto weak = weak_from_this();
-    const bool passes = ground_.network.between(party_, to_.host) == Link::up;
-    const Duration wait = passes ? ground_.network.delay(to_.host, party_) : Duration(retransmit);
+    const bool passes = link() == Link::up;
+    const Duration wait = passes ? from_server() : Duration(retransmit);
     ground_.scheduler.after(wait, [weak, passes, message, sqlstate, life = life_] {
         const auto self = weak.lock();
         if (!self || self->life_ != life || !self->open_) return;

@@ -28,7 +28,13 @@ using Work = std::function<void(Server&, Reply)>;
 class Connection : public std::enable_shared_from_this<Connection> {
   public:
     Connection(Ground& ground, Clock& clock, std::string party, InstanceKey to)
-        : ground_(ground), clock_(clock), signal_(clock), party_(std::move(party)), to_(std::move(to)) {}
+        : ground_(ground),
+          clock_(clock),
+          signal_(clock),
+          party_(std::move(party)),
+          to_(std::move(to)),
+          here_(ground.network.id(party_)),
+          there_(ground.network.id(to_.host)) {}
 
     using Done = std::expected<void, Failure>;
     Task<Done> open(MonoTime deadline);
@@ -49,6 +55,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     struct Call {
         std::optional<Result<void>> answer;
     };
+    Task<Done> log_in(MonoTime deadline);
     void send(std::shared_ptr<Call> call, std::shared_ptr<Work> work);
     void arrive(std::shared_ptr<Call> call, std::shared_ptr<Work> work);
     void answer(std::shared_ptr<Call> call, Result<void> result);
@@ -56,12 +63,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Task<Done> fail_at(MonoTime when, Reach reach, ErrorKind kind, std::string message,
                        std::string state = {});
     Failure broken() const;
+    Link link() const { return ground_.network.between(here_, there_); }
+    Duration to_server() { return ground_.network.delay(here_, there_); }
+    Duration from_server();
 
     Ground& ground_;
     Clock& clock_;
     Signal signal_;
     const std::string party_;
     const InstanceKey to_;
+    const Network::HostId here_, there_;
+    MonoTime last_arrival_{};  ///< of what the server sent, by the world's clock: nothing overtakes
     std::function<void()> on_end_;
     std::function<void()> parked_;
     bool open_ = false;

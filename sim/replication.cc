@@ -16,7 +16,7 @@ const Server* Server::receives_from() const {
     if (!streaming() || !running() || hung_) return nullptr;
     const auto* from = receiver_->from;
     const bool flows = from->running() && !from->hung_ && from->downlinks_.contains(receiver_->pid) &&
-                       ground_.network.between(key_.host, from->key_.host) == Link::up;
+                       ground_.network.between(host_, from->host_) == Link::up;
     return flows ? from : nullptr;
 }
 
@@ -35,7 +35,7 @@ void Server::stop_receiver() {
     if (!receiver_) return;
     auto* from = receiver_->from;
     const int pid = receiver_->pid;
-    const bool heard = ground_.network.passes(key_.host, from->key_.host);
+    const bool heard = ground_.network.passes(host_, from->host_);
     const Duration wait =
         heard ? Duration(milliseconds(1)) : Duration(milliseconds(settings.wal_sender_timeout_ms));
     from->later(wait, [from, pid] { from->drop_downlink(pid); });
@@ -53,15 +53,16 @@ void Server::attempt(uint64_t generation, size_t host) {
     if (generation != generation_) return;
     const auto& key = conninfo.hosts[host];
     const auto* target = ground_.server(key);
-    const auto link = target ? ground_.network.between(key_.host, target->key_.host) : Link::silent;
+    const auto link = target ? ground_.network.between(host_, target->host_) : Link::silent;
     if (link == Link::silent || (target != nullptr && target->hung_for_new_sessions())) {
         note_receiver(fmt::format("gets no answer from {}", key.text()));
         return later(syn_retransmit, [this, generation, host] { attempt(generation, host); });
     }
-    later(draw(pace.receiver_connects), [this, generation, host, key] {
+    const auto resent = target ? ground_.network.handshake_losses(host_, target->host_) : Duration{};
+    later(draw(pace.receiver_connects) + resent, [this, generation, host, key] {
         if (generation != generation_) return;
         auto* upstream = ground_.server(key);
-        const auto now = ground_.network.between(key_.host, upstream->key_.host);
+        const auto now = ground_.network.between(host_, upstream->host_);
         if (now == Link::silent || upstream->hung_for_new_sessions()) return attempt(generation, host);
         if (now == Link::refused) return attempt_failed(generation, host, "connection refused");
         const bool needs_primary = conninfo.finds_primary_itself();
@@ -157,7 +158,7 @@ void Server::keep_alive(uint64_t generation) {
     later(milliseconds(settings.wal_sender_timeout_ms / 2), [this, generation] {
         if (generation != generation_ || !receiver_) return;
         const auto* from = receiver_->from;
-        if (from->running() && !from->hung_ && ground_.network.passes(from->key_.host, key_.host))
+        if (from->running() && !from->hung_ && ground_.network.passes(from->host_, host_))
             receiver_->last_message = ground_.scheduler.now();
         keep_alive(generation);
     });
@@ -172,9 +173,11 @@ void Server::push_to(int pid) {
     const auto at = downlinks_.find(pid);
     if (at == downlinks_.end() || !running() || hung_) return;
     auto& d = at->second;
-    if (!ground_.network.passes(key_.host, d.standby->key_.host)) return;
+    if (!ground_.network.passes(host_, d.standby->host_)) return;
     d.sent = position_;
-    const auto wait = ground_.network.delay(key_.host, d.standby->key_.host);
+    const auto now = ground_.scheduler.now();
+    const auto wait = std::max(ground_.network.delay(host_, d.standby->host_), d.last_arrival - now);
+    if (ground_.network.may_overtake(host_, d.standby->host_)) d.last_arrival = now + wait;
     ground_.scheduler.after(wait, [standby = d.standby, generation = d.generation, branch = branch_,
                                    end = position_] { standby->deliver(generation, branch, end); });
 }
@@ -182,7 +185,7 @@ void Server::push_to(int pid) {
 void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end) {
     if (generation != generation_ || !receiver_ || !running() || hung_) return;
     auto* from = receiver_->from;
-    if (!ground_.network.passes(from->key_.host, key_.host)) return;
+    if (!ground_.network.passes(from->host_, host_)) return;
     if (!leads_to(branch_, position_, branch)) return upstream_gone(generation, milliseconds(1));
     if (branch_ != branch) {
         branch_ = branch;
@@ -193,9 +196,9 @@ void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end) {
     receiver_->latest_end = std::max(receiver_->latest_end, end);
     schedule_replay(position_);
     push();
-    later(ground_.network.delay(key_.host, from->key_.host),
+    later(ground_.network.delay(host_, from->host_),
           [this, from, pid = receiver_->pid, flushed = position_] {
-              if (ground_.network.passes(key_.host, from->key_.host)) from->confirm(pid, flushed, replayed_);
+              if (ground_.network.passes(host_, from->host_)) from->confirm(pid, flushed, replayed_);
           });
 }
 
@@ -230,7 +233,7 @@ void Server::drop_downlinks(Duration least_wait) {
     for (auto& [name, slot] : slots_)
         slot.active = false;
     for (const auto& [pid, d] : std::exchange(downlinks_, {})) {
-        if (!ground_.network.passes(key_.host, d.standby->key_.host)) continue;
+        if (!ground_.network.passes(host_, d.standby->host_)) continue;
         d.standby->upstream_gone(d.generation,
                                  least_wait + d.standby->draw(d.standby->pace.receiver_notices));
     }

@@ -9,6 +9,7 @@ namespace baton::sim {
 Server::Server(Ground& ground, InstanceKey key, std::string system_identifier)
     : ground_(ground),
       key_(std::move(key)),
+      host_(ground.network.id(key_.host)),
       system_identifier_(std::move(system_identifier)),
       random_(ground.seed, key_.text()) {
     settings.cluster_name = key_.host;

@@ -141,6 +141,7 @@ class Server {
         std::string name;
         std::string slot;
         Lsn sent, flushed, replayed;
+        MonoTime last_arrival{};  ///< of what was sent: nothing overtakes
     };
     struct Commit {
         Row row;
@@ -203,6 +204,7 @@ class Server {
 
     Ground& ground_;
     const InstanceKey key_;
+    const Network::HostId host_;
     const std::string system_identifier_;
     Random random_;
 
