@@ -13,6 +13,7 @@
 #include "analysis/slots.h"
 #include "analysis/synchronous.h"
 #include "analysis/wording.h"
+#include "base/defect.h"
 
 namespace baton::analysis {
 namespace {
@@ -62,7 +63,9 @@ bool someone_receives_unseen(const Situation& s) {
     });
 }
 bool all_agree(const Situation& s) {
-    return s.counts.agree > 0 && s.counts.agree == s.counts.valid && !someone_receives_unseen(s);
+    if (defect("promote-without-asking-replicas")) return true;
+    const bool unanimous = s.counts.agree == s.counts.valid || defect("one-standby-is-enough");
+    return s.counts.agree > 0 && unanimous && !someone_receives_unseen(s);
 }
 bool all_replicas_answer(const Situation& s) {
     return s.counts.valid == s.counts.replicas;

@@ -11,9 +11,11 @@
 
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <cstdlib>
 
 #include "app/auditing_store.h"
 #include "base/async.h"
+#include "base/defect.h"
 #include "base/text.h"
 #include "control/manager.h"
 #include "control/options.h"
@@ -192,6 +194,16 @@ class Process {
     std::unique_ptr<http::Server> server_;
 };
 
+/// What can be made to do wrong does not watch anybody's databases by mistake.
+bool may_serve() {
+    if (!has_defects || std::getenv("BATON_ALLOW_DEFECTS") != nullptr) return true;
+    spdlog::error(
+        "a test build with deliberate defects (BATON_DEFECTS) does not serve: build the preset release or "
+        "dev, "
+        "or set BATON_ALLOW_DEFECTS=1 where nothing can be lost");
+    return false;
+}
+
 }  // namespace
 
 int serve(const ServeOptions& options) {
@@ -205,6 +217,7 @@ int serve(const ServeOptions& options) {
         return 1;
     }
     if (files.empty()) spdlog::warn("no configuration file found: all keys have their defaults");
+    if (!may_serve()) return 1;
     raise_descriptor_limit();
     keep_large_blocks_apart();
     std::signal(SIGPIPE, SIG_IGN);

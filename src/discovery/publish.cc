@@ -2,6 +2,7 @@
 // now and then.
 #include <algorithm>
 
+#include "base/defect.h"
 #include "discovery/impl.h"
 
 namespace baton::discovery {
@@ -214,8 +215,8 @@ void Impl::forget_unseen() {
     std::vector<InstanceKey> gone;
     for (const auto& [key, e] : endpoints_) {
         const auto& m = e->member;
-        if (!m.health.ok() && m.last_seen != WallTime{} && wall - m.last_seen > options_.forget_unseen)
-            gone.push_back(key);
+        const bool unseen = wall - m.last_seen > options_.forget_unseen || defect("forget-unreachable");
+        if (!m.health.ok() && m.last_seen != WallTime{} && unseen) gone.push_back(key);
     }
     for (const auto& key : gone) {
         store_.apply(store::AddAudit{{.id = store_.new_id(),

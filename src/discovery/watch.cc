@@ -2,6 +2,7 @@
 // somebody asks, and often while the server above it is in doubt.
 #include <algorithm>
 
+#include "base/defect.h"
 #include "discovery/impl.h"
 #include "discovery/matcher.h"
 
@@ -31,6 +32,14 @@ bool changed_much(const Observation& a, const Observation& b) {
              a.receiver->sender_host != b.receiver->sender_host));
 }
 
+/// What a failed attempt shows of the server.
+topology::Reach shown_by(const engine::Unreached& why) {
+    using topology::Reach;
+    if (why.reach == Reach::not_permitted && defect("login-refused-is-dead")) return Reach::refused;
+    if (why.reach == Reach::too_many_connections && defect("too-many-clients-is-dead")) return Reach::refused;
+    return why.reach;
+}
+
 }  // namespace
 
 Task<void> Impl::watch(EndpointPtr e) {
@@ -58,7 +67,8 @@ Task<void> Impl::attempt(EndpointPtr e) {
     const auto first_began = clock_.now();
     auto began = first_began;
     auto looked = co_await e->probe->look(began + options_.probe_timeout);
-    if (!looked && !looked.error().on_new_connection && !e->stopped) {
+    const bool ask_anew = !defect("old-session-is-enough");
+    if (!looked && !looked.error().on_new_connection && !e->stopped && ask_anew) {
         // An old session proves little either way: ask over a new one at once, and everyone below at the same
         // time.
         note_failure(*e, looked.error(), began, false);
@@ -67,7 +77,7 @@ Task<void> Impl::attempt(EndpointPtr e) {
     }
     // A server that dies while it greets us ends the session instead of refusing it: the next try gets the
     // plain answer.
-    for (int again = 0; again < broken_greeting_retries && !looked && !e->stopped &&
+    for (int again = 0; ask_anew && again < broken_greeting_retries && !looked && !e->stopped &&
                         looked.error().error.kind == ErrorKind::broken;
          ++again) {
         co_await clock_.sleep_for(broken_greeting_pause);
@@ -117,8 +127,9 @@ void Impl::greet_now_and_then(const EndpointPtr& e) {
 Task<void> Impl::greet(EndpointPtr e) {
     const auto self = shared_from_this();
     const auto began = clock_.now();
-    const auto probe = engine_.make_probe(e->member.key);
+    auto probe = engine_.make_probe(e->member.key);
     const auto greeted = co_await probe->touch(began + options_.probe_timeout);
+    if (defect("leak-sessions")) keep_for_ever(std::move(probe));
     if (e->stopped || stopped_) co_return;
     auto& since = e->member.new_sessions_hang_since;
     const auto before = since;
@@ -180,10 +191,11 @@ void Impl::kick(Endpoint& e) {
 void Impl::note_failure(Endpoint& e, const engine::Unreached& why, MonoTime began, bool confirmed) {
     auto& health = e.member.health;
     const bool first = health.ok() || health.reach == topology::Reach::unknown;
-    const bool changed = first || health.reach != why.reach || health.confirmed != confirmed;
+    const auto reach = shown_by(why);
+    const bool changed = first || health.reach != reach || health.confirmed != confirmed;
     if (!health.suspect_since) health.suspect_since = e.broken_at ? std::min(*e.broken_at, began) : began;
     e.broken_at.reset();
-    health.reach = why.reach;
+    health.reach = reach;
     health.error = why.error;
     health.attempt_began = began;
     health.last_attempt = clock_.now();
@@ -223,7 +235,7 @@ void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen)
     const auto old_edge = m.edge;
     if (seen->role == topology::Role::primary) {
         m.edge.reset();
-    } else if (auto edge = upstream_of(m.key, *seen)) {
+    } else if (auto edge = upstream_of(m.key, *seen); edge || defect("drop-edge-with-receiver")) {
         m.edge = std::move(edge);
     }
     if (m.cluster_id != seen->system_identifier || e->cluster == nullptr)

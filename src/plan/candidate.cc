@@ -10,6 +10,7 @@
 
 #include "analysis/synchronous.h"
 #include "analysis/wording.h"
+#include "base/defect.h"
 #include "plan/standing.h"
 
 namespace baton::plan {
@@ -74,7 +75,7 @@ Objection outside_the_tree(const Question& q, const Instance& i) {
 }
 
 Ancestry standing_of(const Question& q, const Instance& i) {
-    if (q.timeline == 0) return Ancestry::same;
+    if (q.timeline == 0 || defect("ignore-timeline")) return Ancestry::same;
     return ancestry(i.seen->timeline, i.seen->received, q.timeline, q.cluster.history.get());
 }
 
@@ -91,19 +92,19 @@ Objection foreign_timeline(const Question& q, const Instance& i) {
 }
 
 Objection replay_paused(const Question&, const Instance& i) {
-    if (!i.seen->replay_paused) return std::nullopt;
+    if (!i.seen->replay_paused || defect("promote-paused")) return std::nullopt;
     return fmt::format("somebody paused its replay, {} are received and not replayed",
                        bytes_text(topology::bytes_ahead(i.seen->received, i.seen->replayed)));
 }
 
 Objection delayed(const Question&, const Instance& i) {
     const auto delay = i.seen->settings.recovery_min_apply_delay_ms;
-    if (delay <= 0) return std::nullopt;
+    if (delay <= 0 || defect("promote-delayed-replica")) return std::nullopt;
     return "recovery_min_apply_delay is " + duration_text(milliseconds(delay));
 }
 
 Objection must_not(const Question&, const Instance& i) {
-    if (i.promotion_rule != PromotionRule::must_not) return std::nullopt;
+    if (i.promotion_rule != PromotionRule::must_not || defect("promote-must-not")) return std::nullopt;
     return "its promotion rule is must_not";
 }
 
@@ -155,6 +156,7 @@ Objection disconnected_too_long(const Question& q, const Instance& i) {
 }
 
 bool synchronous(const Question& q) {
+    if (defect("ignore-synchronous-proof")) return false;
     return q.failed && q.failed->seen && analysis::waits_for_standbys(q.failed->seen->settings);
 }
 
@@ -278,7 +280,8 @@ using Eligible = std::vector<const Instance*>;
 const Instance* most_advanced(const Question& q, const Eligible& eligible) {
     const auto oldest = oldest_version(q);
     return *std::ranges::min_element(eligible, {}, [&](const Instance* i) {
-        return std::tuple(~i->seen->received.value, preference(q, *i, oldest));
+        const auto at = defect("count-replayed-instead-of-received") ? i->seen->replayed : i->seen->received;
+        return std::tuple(~at.value, preference(q, *i, oldest));
     });
 }
 
@@ -469,7 +472,7 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
         choice.chosen = chosen.key;
         auto final_position = chosen.seen->received;
         if (donor != nullptr && donor->seen->received > final_position &&
-            donor->seen->timeline >= chosen.seen->timeline) {
+            donor->seen->timeline >= chosen.seen->timeline && !defect("no-catch-up")) {
             choice.donor = donor->key;
             final_position = donor->seen->received;
         }

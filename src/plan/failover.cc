@@ -6,6 +6,7 @@
 
 #include "analysis/synchronous.h"
 #include "analysis/wording.h"
+#include "base/defect.h"
 #include "plan/rewire.h"
 
 namespace baton::plan {
@@ -82,6 +83,7 @@ void add_promotion(Draft& d) {
                      .irreversible = true,
                      .required = true,
                      .what = fmt::format("promote {}", d.chosen.key.text())});
+    if (defect("rewire-before-promotion-is-verified")) d.plan.steps.back().phase += 3;
     ++d.phase;
 }
 
@@ -90,6 +92,7 @@ std::optional<std::string> cannot_survive(const Draft& d, const Instance& i) {
     const auto& seen = *i.seen;
     const auto& chosen = *d.chosen.seen;
     const auto how = ancestry(seen.timeline, seen.received, chosen.timeline, d.cluster.history.get());
+    if (defect("follow-diverged")) return std::nullopt;
     if (how == Ancestry::diverged || how == Ancestry::foreign) {
         return fmt::format("is on another branch (timeline {}, {}) than {} (timeline {}); it needs a rewind",
                            seen.timeline, seen.received.text(), d.chosen.key.text(), chosen.timeline);
@@ -123,7 +126,7 @@ std::vector<const Instance*> survivors_of(Draft& d) {
 /// added.
 bool add_relaxation(Draft& d, const std::vector<const Instance*>& survivors) {
     const auto& settings = d.chosen.seen->settings;
-    if (!analysis::waits_for_standbys(settings)) return false;
+    if (!analysis::waits_for_standbys(settings) || defect("leave-commits-waiting")) return false;
     std::vector<std::string> names;
     for (const auto* s : survivors)
         names.push_back(analysis::standby_name(*s));

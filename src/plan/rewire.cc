@@ -6,6 +6,7 @@
 #include <array>
 
 #include "analysis/wording.h"
+#include "base/defect.h"
 
 namespace baton::plan {
 namespace {
@@ -48,6 +49,7 @@ Reason other_major_version(const Move& m) {
 }
 
 Reason off_the_timeline(const Move& m) {
+    if (defect("follow-diverged")) return std::nullopt;
     const auto& mine = *m.replica.seen;
     const auto& theirs = *m.upstream.seen;
     const auto how = m.cluster.ancestry_of(m.replica, m.upstream);
@@ -167,7 +169,7 @@ bool add_slots(Plan& plan, const Rewire& how, const std::vector<Mover>& movers, 
     bool any = false;
     for (const auto& m : movers) {
         if (m.slot.empty()) continue;
-        if (!how.policy.manage_slots) {
+        if (!how.policy.manage_slots || defect("skip-slots")) {
             plan.remarks.push_back(
                 fmt::format("slots are not managed: {} needs slot {} on {}, see that it is there",
                             m.replica->key.text(), m.slot, how.upstream.key.text()));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/async.h"
+#include "base/defect.h"
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "recovery/impl.h"
@@ -146,6 +147,7 @@ Task<ClusterPtr> Impl::look_at_everyone(std::string cluster_id) {
 }
 
 Task<bool> Impl::still_so(CasePtr c) {
+    if (defect("trust-old-snapshot")) co_return true;
     const auto cluster = co_await look_at_everyone(c->record.cluster_id);
     if (!cluster) co_return false;
     const auto problems = analysis::analyse(*cluster, options_.analysis, clock_.now());
@@ -159,6 +161,7 @@ Task<bool> Impl::still_so(CasePtr c) {
 /// left need not be a full DeadPrimary.
 Task<bool> Impl::over_meanwhile(CasePtr c) {
     if (c->regardless || clock_.now() - c->judged <= analysis_fresh) co_return false;
+    if (defect("trust-old-snapshot")) co_return false;
     const auto cluster = co_await look_at_everyone(c->record.cluster_id);
     if (!cluster) co_return true;
     c->judged = clock_.now();
@@ -285,7 +288,8 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
                                 kind == ErrorKind::too_many_connections;
     const bool dead =
         target != nullptr && target->health.confirmed && target->health.reach == topology::Reach::refused;
-    if (dead || refused_before) {
+    const bool passed_over = dead || refused_before || defect("pass-over-the-asked");
+    if (passed_over && !defect("no-second-candidate")) {
         c->journal->note(fmt::format("{} {}: choosing another candidate", key.text(),
                                      dead ? "died during its promotion" : "cannot be promoted by us"));
         c->excluded.push_back(key);
@@ -437,10 +441,11 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
     } else {
         // Where nothing was done, nothing can flap: a candidate that turns up later may be used. What was
         // tried in vain is not tried again and again.
-        record.in_active_period = c->blocks;
-        watched_[record.cluster_id].hopeless_detection = record.detection_id;
+        const bool at_once = defect("repeat-failed-recovery-at-once");
+        record.in_active_period = c->blocks && !at_once;
+        watched_[record.cluster_id].hopeless_detection = at_once ? 0 : record.detection_id;
     }
-    save(*c);
+    if (!defect("leave-recovery-open")) save(*c);
     const auto type = c->is_primary ? "recover-dead-master" : "recover-dead-intermediate-master";
     audit(type, record.failed, record.cluster_name,
           success ? "promoted replica: " + record.successor->text() : "failed: " + error);

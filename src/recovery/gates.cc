@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/defect.h"
 #include "recovery/impl.h"
 
 namespace baton::recovery {
@@ -15,6 +16,7 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
     const bool primary = analysis::info(problem.code).action == analysis::Action::recover_primary;
     for (const auto& [id, r] : store_.state().recoveries) {
         if (!r.in_active_period || r.acknowledged || r.cluster_id != cluster.id) continue;
+        if (r.state == store::RecoveryState::running && defect("two-recoveries-at-once")) continue;
         if ((r.kind == "primary") != primary) continue;
         if (const auto asked = in_doubt(r)) {
             return std::pair(
@@ -23,6 +25,7 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
                             asked->text(), r.uid),
                 id);
         }
+        if (defect("drop-block-period")) continue;
         const auto left =
             std::chrono::duration_cast<seconds>(options_.recovery_block - (clock_.wall() - r.started));
         const auto hint = fmt::format(
@@ -43,6 +46,7 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
 /// that server is seen to lead or to be dead, when it is forgotten, or when an operator acknowledges.
 std::optional<InstanceKey> Impl::in_doubt(const store::Recovery& r) const {
     if (r.acknowledged || r.state != store::RecoveryState::failed || r.kind != "primary") return std::nullopt;
+    if (defect("forget-the-doubt")) return std::nullopt;
     const auto steps = store_.state().steps.find(r.uid);
     if (steps == store_.state().steps.end()) return std::nullopt;
     const auto marked = std::ranges::find_if(
@@ -83,7 +87,8 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
     // moved.
     const auto* failed = cluster.find(problem.instance);
     const bool seen_alive = failed != nullptr && failed->health.last_answer != MonoTime{};
-    if (!seen_alive && clock_.now() - started_ < options_.start_delay) {
+    const bool fresh = clock_.now() - started_ < options_.start_delay && !defect("start-at-once");
+    if (!seen_alive && fresh) {
         return refuse(
             "the manager has only just started and has not seen it alive: it waits for three polls first");
     }
@@ -115,7 +120,7 @@ void Impl::report_blocked(const std::string& id, Watched& watched, const Problem
     // Numbers in a reason change from second to second; its beginning does not.
     auto& last = watched.reported[{problem.instance, problem.code}];
     const auto gist = reason.substr(0, reason.find(';'));
-    if (last == gist) return;
+    if (last == gist && !defect("unbounded-audit")) return;
     last = gist;
     const auto name = watched.snapshot ? watched.snapshot->name : id;
     const auto code = std::string(analysis::info(problem.code).name);

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "base/defect.h"
 #include "recovery/executor.h"
 #include "recovery/journal.h"
 #include "recovery/recovery.h"
@@ -20,6 +21,7 @@ struct Watched {
     MonoTime analysed{};
     std::set<ProblemKey> responding;  ///< a coroutine is dealing with it
     bool recovering = false;          ///< one recovery of a cluster at a time
+    bool busy() const { return recovering && !defect("two-recoveries-at-once"); }
     std::map<InstanceKey, MonoTime> receiver_checks;
     std::map<ProblemKey, MonoTime> since;        ///< when it was first seen
     std::map<ProblemKey, std::string> reported;  ///< the reason last given for not acting
@@ -77,6 +79,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
                                            store::Detection detection);
     Task<void> tick();
     void expire();
+    Duration age_of(int64_t id, WallTime began);
     void end_lost_downtimes(const Watched& watched);
 
     // recovery.cc: recoveries that an operator asks for
@@ -148,6 +151,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Executor executor_;
     std::map<std::string, Watched> watched_;
     MonoTime started_{};
+    std::map<int64_t, MonoTime> began_;  ///< of the detections and recoveries that still count
     uint64_t version_ = 0;
     bool stopped_ = false;
 };

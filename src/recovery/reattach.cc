@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/async.h"
+#include "base/defect.h"
 #include "recovery/impl.h"
 
 namespace baton::recovery {
@@ -23,6 +24,7 @@ void Impl::reattach_stranded(Watched& watched) {
     const auto& cluster = *watched.snapshot;
     const auto* primary = cluster.primary();
     if (watched.recovering || primary == nullptr || !primary->health.ok()) return;
+    if (defect("leave-stranded")) return;
     if (!store_.state().recoveries_enabled || !options_.recovers_primary(cluster)) return;
     const auto now = clock_.now();
     for (const auto& problem : watched.problems) {

@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "base/async.h"
+#include "base/defect.h"
 #include "base/text.h"
 #include "recovery/impl.h"
 
@@ -28,7 +29,7 @@ Task<bool> Impl::wait_settled(std::string id) {
 std::vector<InstanceKey> Impl::requested_promotions(const Case& c) const {
     std::vector<InstanceKey> keys;
     const auto at = store_.state().steps.find(c.record.uid);
-    if (at == store_.state().steps.end()) return keys;
+    if (at == store_.state().steps.end() || defect("forget-whom-it-asked")) return keys;
     for (const auto& step : at->second) {
         if (!step.deed.starts_with("promote ")) continue;
         if (const auto key = topology::parse_instance_key(step.deed.substr(8), 0)) keys.push_back(*key);

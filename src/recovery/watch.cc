@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/async.h"
+#include "base/defect.h"
 #include "base/json_writer.h"
 #include "recovery/impl.h"
 
@@ -75,6 +76,11 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
     compare(watched, before);
     end_lost_downtimes(watched);
     reattach_stranded(watched);
+    if (defect("unbounded-steps")) {
+        for (const auto& [recovery_id, r] : store_.state().recoveries)
+            store_.apply(
+                store::AddRecoveryStep{{.uid = r.uid, .at = clock_.wall(), .message = "looked again"}});
+    }
     const auto problems = watched.problems;
     for (const auto& problem : problems) {
         if (analysis::info(problem.code).action != analysis::Action::none) {
@@ -140,7 +146,7 @@ void Impl::consider(const std::string& id, Watched& watched, const Problem& prob
         spawn(clock_.executor(), respond(id, problem));
         return;
     }
-    if (!problem.actionable() || watched.recovering) return;
+    if (!problem.actionable() || watched.busy()) return;
     if (gate(*watched.snapshot, watched, problem)) return;
     watched.responding.insert(key);
     spawn(clock_.executor(), respond(id, problem));
@@ -260,7 +266,7 @@ Task<void> Impl::respond(std::string id, Problem problem) {
     // Hooks may have taken minutes: only what is seen now counts.
     const bool lasts = std::ranges::any_of(
         watched.problems, [&](const Problem& p) { return p.instance == problem.instance && p.actionable(); });
-    const bool act = hooks && lasts && problem.actionable() && !watched.recovering && !stopped_ &&
+    const bool act = hooks && lasts && problem.actionable() && !watched.busy() && !stopped_ &&
                      watched.snapshot && !gate(*watched.snapshot, watched, problem);
     if (!hooks) {
         watched.forbidden_detections.insert(detection.id);
@@ -306,21 +312,35 @@ Task<void> Impl::tick() {
     }
 }
 
+/// The wall clock is asked once, when this life first sees a record: from then on its jumps do not count.
+Duration Impl::age_of(int64_t id, WallTime began) {
+    const auto by_wall = std::max<Duration>(clock_.wall() - began, {});
+    if (defect("wall-clock-intervals")) return by_wall;
+    return clock_.now() - began_.try_emplace(id, clock_.now() - by_wall).first->second;
+}
+
 /// Detections, active periods, downtimes and blocks whose time is over.
 void Impl::expire() {
     const auto wall = clock_.wall();
     const auto& state = store_.state();
     std::vector<store::Command> commands;
     for (const auto& [id, d] : state.detections) {
-        if (d.active && wall - d.at > options_.detection_block)
+        if (d.active && age_of(id, d.at) > options_.detection_block)
             commands.emplace_back(store::EndDetection{id});
     }
     for (const auto& [id, r] : state.recoveries) {
-        if (r.in_active_period && r.state != store::RecoveryState::running &&
-            wall - r.started > options_.recovery_block && !in_doubt(r)) {
+        if (!r.in_active_period) continue;
+        const bool over = age_of(id, r.started) > options_.recovery_block;
+        if (over && r.state != store::RecoveryState::running && !in_doubt(r))
             commands.emplace_back(store::EndActivePeriod{id});
-        }
     }
+    std::erase_if(began_, [&](const auto& known) {
+        const auto d = state.detections.find(known.first);
+        const auto r = state.recoveries.find(known.first);
+        const bool counts = (d != state.detections.end() && d->second.active) ||
+                            (r != state.recoveries.end() && r->second.in_active_period);
+        return !counts;
+    });
     std::vector<InstanceKey> changed;
     for (const auto& [key, downtime] : state.downtimes) {
         if (downtime.ends > wall) continue;
