@@ -7,6 +7,10 @@
 
 namespace baton::sim {
 
+inline double in_ms(Duration d) {
+    return static_cast<double>(to_us(d)) / 1000.0;
+}
+
 /// What happened in the world, line by line, with virtual milliseconds since mark().
 class Trace {
   public:

@@ -101,10 +101,10 @@ Server& World::primary(const std::string& name, const std::string& system_identi
     return server;
 }
 
-Server& World::standby(const std::string& name, const std::string& upstream, uint16_t port) {
+Server& World::standby(const std::string& name, const std::string& upstream, uint16_t port, bool with_slot) {
     auto& above = upstream.empty() ? *servers_.front() : (*this)[upstream];
     auto& server = add(name, port, above.system_identifier());
-    server.become_standby(above, true);
+    server.become_standby(above, with_slot);
     return server;
 }
 
@@ -161,8 +161,29 @@ void World::kill_manager() {
 
 void World::heal() {
     ground_.network.heal();
+    links_changed();
+}
+
+void World::links_changed() {
     for (const auto& s : servers_)
         s->network_changed();
+    ground_.tell(&Watcher::changed);
+}
+
+std::vector<std::string> World::hosts() const {
+    std::vector<std::string> all;
+    for (const auto& s : servers_)
+        all.push_back(s->key().host);
+    all.insert(all.end(), {"manager", "client"});
+    return all;
+}
+
+Server* World::leader() const {
+    Server* newest = nullptr;
+    for (const auto& s : servers_) {
+        if (!s->in_recovery() && (newest == nullptr || s->timeline() > newest->timeline())) newest = s.get();
+    }
+    return newest;
 }
 
 bool World::run_until(const std::function<bool()>& done, Duration within) {

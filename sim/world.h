@@ -24,6 +24,7 @@ class ManagerProcess {
     ~ManagerProcess();
     control::Manager& manager() { return *manager_; }
     Process& process() { return *process_; }
+    const store::Store& store() const { return store_; }
 
   private:
     void tell(const control::Event& event);
@@ -47,7 +48,8 @@ class World {
     /// Begins another system where `system_identifier` says so.
     Server& primary(const std::string& name, const std::string& system_identifier = "7300000000000000001");
     /// Below the first server, where no upstream is named.
-    Server& standby(const std::string& name, const std::string& upstream = {}, uint16_t port = 5432);
+    Server& standby(const std::string& name, const std::string& upstream = {}, uint16_t port = 5432,
+                    bool with_slot = true);
     Server& operator[](const std::string& name);
     const std::vector<std::unique_ptr<Server>>& servers() const { return servers_; }
     const std::vector<std::unique_ptr<Client>>& clients() const { return clients_; }
@@ -63,6 +65,12 @@ class World {
     control::Manager& manager() { return manager_->manager(); }
     bool manager_runs() const { return manager_ != nullptr; }
     const store::State& disk() const { return *disk_; }
+    /// Of the manager that runs.
+    const store::Store& store() const { return manager_->store(); }
+    /// What the manager that runs waits for.
+    size_t timers() const { return ground_.scheduler.pending(manager_->process()); }
+    /// The next manager begins with this record: an old one, or none.
+    void replace_disk(store::State record) { disk_ = std::make_shared<store::State>(std::move(record)); }
     /// What the manager's hooks do from its next start on, and what was run.
     SimProcesses& hooks() { return hooks_; }
     const std::vector<SimProcesses::Ran>& hooks_run() const { return hooks_run_; }
@@ -70,10 +78,22 @@ class World {
     Network& network() { return ground_.network; }
     /// Ends every network fault.
     void heal();
+    /// After faults were added to links or taken from them: what was waiting goes on.
+    void links_changed();
+    /// Everybody who can be cut off: servers, the manager, clients.
+    std::vector<std::string> hosts() const;
     Trace& trace() { return ground_.trace; }
     MonoTime now() const { return ground_.scheduler.now(); }
     uint64_t steps() const { return ground_.scheduler.steps(); }
 
+    template <class F>
+    void after(Duration wait, F action) {
+        ground_.scheduler.after(wait, std::move(action));
+    }
+    /// So many steps of the world later, which may be between any two of a manager's own.
+    void after_steps(uint64_t count, std::function<void()> action) {
+        ground_.scheduler.after_steps(count, std::move(action));
+    }
     void run_for(Duration time) { ground_.scheduler.run_for(time); }
     bool run_until(const std::function<bool()>& done, Duration within);
     /// Runs until the manager knows every server, and for a while longer; the story begins here.
@@ -84,6 +104,8 @@ class World {
 
     /// Names of those that take writes now.
     std::vector<std::string> writable() const;
+    /// Of those that are out of recovery, the one on the newest timeline; null: there is none.
+    Server* leader() const;
     /// Acknowledged rows that `name` does not hold.
     std::vector<uint64_t> missing_on(const std::string& name);
     int promotions() const;
