@@ -4,33 +4,10 @@
 
 #include <cmath>
 
+#include "base/text.h"
+
 namespace baton {
 namespace {
-
-bool continues(std::string_view text, size_t at, unsigned char least = 0x80, unsigned char most = 0xBF) {
-    if (at >= text.size()) return false;
-    const auto byte = static_cast<unsigned char>(text[at]);
-    return byte >= least && byte <= most;
-}
-
-/// Bytes of the character that `text` begins with; 0 if it is not UTF-8 (Unicode standard, table 3-7: no
-/// overlong forms, no surrogates, nothing above U+10FFFF).
-size_t utf8_length(std::string_view text) {
-    const auto first = static_cast<unsigned char>(text[0]);
-    if (first < 0x80) return 1;
-    if (first >= 0xC2 && first <= 0xDF) return continues(text, 1) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        const unsigned char least = first == 0xE0 ? 0xA0 : 0x80;
-        const unsigned char most = first == 0xED ? 0x9F : 0xBF;
-        return continues(text, 1, least, most) && continues(text, 2) ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        const unsigned char least = first == 0xF0 ? 0x90 : 0x80;
-        const unsigned char most = first == 0xF4 ? 0x8F : 0xBF;
-        return continues(text, 1, least, most) && continues(text, 2) && continues(text, 3) ? 4 : 0;
-    }
-    return 0;
-}
 
 /// Line breaks to JavaScript, and so escaped by Go.
 bool is_line_separator(std::string_view character) {

@@ -13,6 +13,19 @@ char lower_char(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+bool continues(std::string_view text, size_t at, unsigned char least = 0x80, unsigned char most = 0xBF) {
+    if (at >= text.size()) return false;
+    const auto byte = static_cast<unsigned char>(text[at]);
+    return byte >= least && byte <= most;
+}
+
+/// The C0 and C1 sets, and DEL. `character` is one character of UTF-8.
+bool is_control(std::string_view character) {
+    const auto first = static_cast<unsigned char>(character[0]);
+    if (character.size() == 1) return first < 0x20 || first == 0x7F;
+    return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+}
+
 template <class T>
 std::optional<T> parse_number(std::string_view text) {
     T value{};
@@ -86,6 +99,9 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
     size_t best = limit + 1;
     std::optional<std::string> found;
     for (const auto candidate : known) {
+        // A name of another length is at least as far away, and a very long one would take long to compare.
+        if (std::max(name.size(), candidate.size()) - std::min(name.size(), candidate.size()) >= best)
+            continue;
         const size_t distance = edit_distance(name, candidate);
         if (distance < best) {
             best = distance;
@@ -93,6 +109,52 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
         }
     }
     return found;
+}
+
+size_t utf8_length(std::string_view text) {
+    const auto first = static_cast<unsigned char>(text[0]);
+    if (first < 0x80) return 1;
+    if (first >= 0xC2 && first <= 0xDF) return continues(text, 1) ? 2 : 0;
+    if (first >= 0xE0 && first <= 0xEF) {
+        const unsigned char least = first == 0xE0 ? 0xA0 : 0x80;
+        const unsigned char most = first == 0xED ? 0x9F : 0xBF;
+        return continues(text, 1, least, most) && continues(text, 2) ? 3 : 0;
+    }
+    if (first >= 0xF0 && first <= 0xF4) {
+        const unsigned char least = first == 0xF0 ? 0x90 : 0x80;
+        const unsigned char most = first == 0xF4 ? 0x8F : 0xBF;
+        return continues(text, 1, least, most) && continues(text, 2) && continues(text, 3) ? 4 : 0;
+    }
+    return 0;
+}
+
+bool is_utf8(std::string_view text) {
+    for (size_t length = 0; !text.empty(); text.remove_prefix(length)) {
+        length = utf8_length(text);
+        if (length == 0) return false;
+    }
+    return true;
+}
+
+std::string printable(std::string_view text, size_t most_bytes) {
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string out;
+    while (!text.empty()) {
+        const size_t length = utf8_length(text);
+        const auto character = text.substr(0, std::max<size_t>(length, 1));
+        std::string shown(character);
+        if (length == 0 || is_control(character)) {
+            shown.clear();
+            for (const char c : character) {
+                const auto byte = static_cast<unsigned char>(c);
+                shown.append({'\\', 'x', digits[byte >> 4], digits[byte & 15]});
+            }
+        }
+        if (out.size() + shown.size() > most_bytes) return out + "…";
+        out += shown;
+        text.remove_prefix(character.size());
+    }
+    return out;
 }
 
 std::string random_hex(size_t bytes) {

@@ -47,7 +47,7 @@ Error not_json(const HttpReply& reply, const std::string& url) {
                     " wants a user and password; set ORCHESTRATOR_AUTH_USER and ORCHESTRATOR_AUTH_PASSWORD"};
     if (reply.status == 404)
         return {ErrorKind::not_found, url + " is not a route of this API (" + code + ")"};
-    std::string start(trim(reply.body.substr(0, 200)));
+    const std::string start = printable(trim(std::string_view(reply.body).substr(0, 4096)));
     if (reply.status == 403) return {ErrorKind::authentication, url + ": " + code + " " + start};
     return {ErrorKind::broken, url + " answered something that is not JSON (" + code + "): " + start};
 }

@@ -1,5 +1,6 @@
 #include <curl/curl.h>
 
+#include "base/text.h"
 #include "cli/http.h"
 
 namespace baton::cli {
@@ -123,7 +124,7 @@ class CurlHttp : public Http {
         if (!status) return std::unexpected(status.error());
         if (*status != 200)
             return fail(ErrorKind::refused_by_policy,
-                        "HTTP " + std::to_string(*status) + ": " + transfer.body);
+                        "HTTP " + std::to_string(*status) + ": " + printable(trim(transfer.body)));
         return {};
     }
 

@@ -1,5 +1,7 @@
 #include "cli/json_text.h"
 
+#include "base/text.h"
+
 namespace baton::cli {
 namespace {
 
@@ -26,6 +28,19 @@ void append_jq(std::string& out, const json::value& value) {
     }
 }
 
+/// A text of the other side must not move the cursor, or worse: what controls a terminal stands as \xNN.
+std::string for_terminal(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const size_t end = std::min(text.find_first_of("\n\t"), text.size());
+        const auto plain = text.substr(0, end);
+        out += printable(plain, plain.size() * 4);
+        if (end < text.size()) out += text[end];
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return out;
+}
+
 }  // namespace
 
 std::string jq_line(const json::value& value) {
@@ -48,7 +63,7 @@ const json::value& member_of(const json::value& value, std::initializer_list<std
 }
 
 std::string text_of(const json::value& value) {
-    if (const auto* text = value.if_string()) return std::string(*text);
+    if (const auto* text = value.if_string()) return for_terminal({text->data(), text->size()});
     return value.is_null() ? std::string() : json::serialize(value);
 }
 
@@ -59,8 +74,9 @@ std::string text_of(const json::value& value, std::string_view name) {
 int64_t number_of(const json::value& value) {
     if (const auto* whole = value.if_int64()) return *whole;
     if (const auto* positive = value.if_uint64()) return static_cast<int64_t>(*positive);
-    if (const auto* real = value.if_double()) return static_cast<int64_t>(*real);
-    return 0;
+    const auto* real = value.if_double();
+    constexpr double most = 9e18;  // what is larger does not fit, and a cast would not say so
+    return real != nullptr && *real > -most && *real < most ? static_cast<int64_t>(*real) : 0;
 }
 
 bool is_true(const json::value& value, std::string_view name) {

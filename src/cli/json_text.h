@@ -15,9 +15,11 @@ std::string jq_line(const json::value& value);
 const json::value& member(const json::value& value, std::string_view name);
 /// The first of `names` that is present and not null.
 const json::value& member_of(const json::value& value, std::initializer_list<std::string_view> names);
-/// A string as it is, a number or bool as text, null as "", the rest as JSON.
+/// A string with the characters that would control a terminal as \xNN, a number or bool as text, null as "",
+/// the rest as JSON.
 std::string text_of(const json::value& value);
 std::string text_of(const json::value& value, std::string_view name);
+/// 0 for what is no number, or too large.
 int64_t number_of(const json::value& value);
 bool is_true(const json::value& value, std::string_view name);
 

@@ -68,7 +68,8 @@ std::optional<milliseconds> watch_pause(const Options& options) {
     double every = 0;
     const auto& text = options.watch_seconds;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), every);
-    if (error != std::errc{} || end != text.data() + text.size() || every > 86400) return std::nullopt;
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    if (!(every >= 0 && every <= 86400)) return std::nullopt;  // nor what is no number
     return std::max(watch_shortest, milliseconds(static_cast<int64_t>(every * 1000)));
 }
 
@@ -109,7 +110,9 @@ int run_parsed(const ModernCommand& command, Options& options, Io& io) {
     const ModernCall call{io, api, options, paint};
     if (options.watch_seconds.empty()) return run_once(command, call);
     const auto pause = watch_pause(options);
-    if (!pause) return refuse(io, "--watch wants seconds, not \"" + options.watch_seconds + "\"", exit_usage);
+    if (!pause)
+        return refuse(io, "--watch wants seconds, not \"" + printable(options.watch_seconds) + "\"",
+                      exit_usage);
     if (command.deed != Deed::read || command.name == "events")
         return refuse(io, fmt::format("--watch is for commands that only look; {} does not", command.name),
                       exit_usage);

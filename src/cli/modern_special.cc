@@ -113,7 +113,8 @@ class EventReader {
         if (value.starts_with(' ')) value.remove_prefix(1);
         if (name == "event") type_ = value;
         if (name == "data") data_ += value;
-        if (name == "id") last_id_ = value;
+        // It is sent back in a header when the stream is taken up again.
+        if (name == "id" && printable(value) == value) last_id_ = value;
     }
 
     void finish() {
@@ -124,12 +125,16 @@ class EventReader {
 
     void print() {
         if (type_ == "hello") return;
-        if (call_.options.json)
-            return call_.io.out(fmt::format("{{\"event\":\"{}\",\"data\":{}}}\n", type_, data_));
         boost::system::error_code error;
         const auto data = json::parse(data_, error);
+        if (call_.options.json) {
+            const auto shown = error ? json::serialize(json::string(data_)) : data_;
+            return call_.io.out(
+                fmt::format("{{\"event\":{},\"data\":{}}}\n", json::serialize(json::string(type_)), shown));
+        }
         const std::string time = call_.paint(Tone::faint, clock_time(call_.io.now())) + "  ";
-        call_.io.out(time + (error ? type_ + " " + data_ + "\n" : view::event(type_, data, call_.paint)));
+        call_.io.out(time +
+                     (error ? printable(type_ + " " + data_) + "\n" : view::event(type_, data, call_.paint)));
     }
 
     const ModernCall& call_;

@@ -366,16 +366,17 @@ std::string event(std::string_view type, const json::value& data, const Paint& p
     for (const auto& part : {code, where, cluster.empty() ? cluster : "(" + cluster + ")", state, text})
         if (!part.empty()) parts.push_back(part);
     if (parts.empty()) parts.push_back(json::serialize(data));
-    return paint(event_tone(type), fmt::format("{:<16}", type)) + join(parts, " ") + "\n";
+    return paint(event_tone(type), fmt::format("{:<16}", printable(type))) + join(parts, " ") + "\n";
 }
 
 std::string status(const json::value& health, const json::value& recoveries, const json::value& clusters,
                    const Paint& paint) {
     const bool healthy = is_true(health, "Healthy");
     const bool on = text_of(recoveries) == "enabled";
-    int64_t instances = 0;
+    uint64_t instances = 0;
     for (const auto& cluster : elements(clusters))
-        instances += number_of(member(cluster, "CountInstances"));
+        instances +=
+            static_cast<uint64_t>(std::max<int64_t>(0, number_of(member(cluster, "CountInstances"))));
     const auto& active = member(health, "ActiveNode");
     std::string out = fmt::format("manager    {} on {}",
                                   paint(healthy ? Tone::good : Tone::bad, healthy ? "healthy" : "unhealthy"),

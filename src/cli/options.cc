@@ -92,9 +92,9 @@ Error unknown_option(std::string_view text, std::string_view name, std::span<con
         for (auto& one : split(flag.names, ' '))
             if (one.size() > 1) owned.push_back(std::move(one));
     const std::vector<std::string_view> known(owned.begin(), owned.end());
-    std::string message = "unknown option " + std::string(text);
+    std::string message = "unknown option " + printable(text);
     if (const auto near = nearest_name(name, known)) message += "; did you mean --" + *near + "?";
-    return {ErrorKind::invalid_argument, message, std::string(name)};
+    return {ErrorKind::invalid_argument, message, printable(name)};
 }
 
 /// One option taken apart: "--tag=x" has the name "tag" and the value "x", "-ihost" the name "i" and the

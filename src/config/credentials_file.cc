@@ -33,8 +33,8 @@ Result<std::string> from_environment(std::string value, const Environment& envir
     if (value.size() < 4 || !value.starts_with("${") || !value.ends_with('}')) return value;
     const std::string variable = value.substr(2, value.size() - 3);
     if (auto found = environment(variable)) return *found;
-    return fail(ErrorKind::invalid_argument, fmt::format("the environment variable {} is not set", variable),
-                path);
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("the environment variable {} is not set", printable(variable)), path);
 }
 
 Credentials parse(std::string_view text) {

@@ -70,12 +70,12 @@ void choose_backend(const Effect& e) {
             {WarningKind::replaced_value,
              {"BackendDB"},
              fmt::format("BackendDB = \"mysql\": Baton keeps its state in SQLite, in the file {}",
-                         e.config.SQLite3DataFile)});
+                         printable(e.config.SQLite3DataFile))});
     } else if (!wanted.empty() && !wanted.contains("sqlite")) {
         e.errors.push_back(
             {.kind = ErrorKind::invalid_argument,
              .message = fmt::format("BackendDB = \"{}\": unknown store; allowed: \"sqlite\", \"mysql\"",
-                                    e.config.BackendDB),
+                                    printable(e.config.BackendDB)),
              .who = e.set_in.at("BackendDB")});
     }
     e.config.BackendDB = "sqlite";

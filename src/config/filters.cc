@@ -4,6 +4,8 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include "base/text.h"
+
 namespace baton::config {
 namespace {
 
@@ -24,8 +26,8 @@ std::string_view without_brackets(std::string_view host) {
 Result<Pattern> compile_entry(std::string_view text) {
     auto pattern = Pattern::compile(text);
     if (pattern) return pattern;
-    return fail(ErrorKind::invalid_argument,
-                fmt::format("\"{}\" is not a regular expression: {}", text, pattern.error().message));
+    return fail(ErrorKind::invalid_argument, fmt::format("\"{}\" is not a regular expression: {}",
+                                                         printable(text), pattern.error().message));
 }
 
 }  // namespace

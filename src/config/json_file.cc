@@ -36,11 +36,19 @@ bool names_a_key(std::string_view line) {
                                [&](const Key& k) { return text.contains("\"" + lower(k.name) + "\""); });
 }
 
+/// What follows byte `from`, without the rest of a character that began before it.
+std::string_view from_character(std::string_view line, size_t from) {
+    line.remove_prefix(std::min(from, line.size()));
+    while (!line.empty() && (static_cast<unsigned char>(line.front()) & 0xC0) == 0x80)
+        line.remove_prefix(1);
+    return line;
+}
+
 std::string excerpt(std::string_view line, size_t column) {
     if (may_hold_secret(line)) return " (the line is not shown, it may hold a secret)";
     if (!names_a_key(line)) return {};
     const size_t from = column > longest_excerpt ? column - longest_excerpt / 2 : 0;
-    return fmt::format(" in: {}", trim(line.substr(std::min(from, line.size()), longest_excerpt)));
+    return fmt::format(" in: {}", printable(trim(from_character(line, from)), longest_excerpt));
 }
 
 std::unexpected<Error> syntax_error(std::string_view text, size_t offset, const std::string& what,
@@ -92,11 +100,11 @@ Result<std::string> read_file(const std::string& path) {
     if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
     if (!file.is_open() || file.bad() || (file.gcount() == 0 && errno != 0)) {
         return fail(ErrorKind::io, fmt::format("cannot be read: {}", std::strerror(errno ? errno : EIO)),
-                    path);
+                    printable(path));
     }
     text.resize(static_cast<size_t>(file.gcount()));
     if (text.size() > most_file_bytes) {
-        return fail(ErrorKind::io, fmt::format("is longer than {} bytes", most_file_bytes), path);
+        return fail(ErrorKind::io, fmt::format("is longer than {} bytes", most_file_bytes), printable(path));
     }
     return text;
 }

@@ -89,9 +89,7 @@ std::string_view kind_of(const json::value& v) {
 
 std::string shown(const Key& key, const json::value& v) {
     if (key.is(secret)) return "(hidden)";
-    std::string text = json::serialize(v);
-    if (text.size() > longest_shown_value) text = text.substr(0, longest_shown_value) + "…";
-    return text;
+    return printable(json::serialize(v), longest_shown_value);
 }
 
 Error bad_value(const Key& key, const json::value& v, std::string_view complaint, const std::string& file) {
@@ -168,9 +166,10 @@ void Overlay::take_known(const Key& key, const json::value& value, const std::st
 void Overlay::warn_unknown(const std::string& name, const std::string& file) {
     const auto near = nearest_name(name, key_names());
     const std::string hint = near ? fmt::format("; did you mean {}?", *near) : std::string();
-    report_.loaded.warnings.push_back({WarningKind::unknown_key,
-                                       {name},
-                                       fmt::format("{}: unknown key \"{}\" is ignored{}", file, name, hint)});
+    report_.loaded.warnings.push_back(
+        {WarningKind::unknown_key,
+         {name},
+         fmt::format("{}: unknown key \"{}\" is ignored{}", file, printable(name), hint)});
 }
 
 void Overlay::replace_variables() {
@@ -182,10 +181,10 @@ void Overlay::replace_variables() {
         if (auto value = environment_(variable)) {
             key.set(report_.loaded.values, std::move(*value));
         } else {
-            report_.errors.push_back(
-                {.kind = ErrorKind::invalid_argument,
-                 .message = fmt::format("{}: the environment variable {} is not set", key.name, variable),
-                 .who = set->second});
+            report_.errors.push_back({.kind = ErrorKind::invalid_argument,
+                                      .message = fmt::format("{}: the environment variable {} is not set",
+                                                             key.name, printable(variable)),
+                                      .who = set->second});
         }
     }
 }

@@ -1,170 +1,132 @@
-// std::regex runs by recursion, a level a character, and throws when it meets its limits. Subjects are names
-// of hosts and clusters, so a limit on their length costs nobody anything and keeps the stack safe.
+// The machine follows all possibilities at once, in the order of their preference, and never goes back: a
+// search takes time in proportion to the length of the subject, whatever the expression, since some of them
+// come over the API.
 #include "config/pattern.h"
 
 #include <fmt/core.h>
 
-#include <regex>
+#include "config/regex.h"
 
 namespace baton::config {
 namespace {
 
+using regex::Instruction;
+using regex::Op;
+using regex::Program;
+
 constexpr size_t longest_pattern = 1024;
 constexpr size_t longest_subject = 1024;
-constexpr std::string_view escapes_in_common = "dDwWsSbBtnrfv0123456789x";
+constexpr size_t nowhere = std::string_view::npos;
 
-struct Translated {
-    std::string text;
-    bool ignore_case = false;
+/// One possibility: where it stands in the program, and what the first group took.
+struct Thread {
+    uint32_t at = 0;
+    size_t group_begin = nowhere;
+    size_t group_end = nowhere;
 };
 
-Result<Translated> unsupported(std::string_view what) {
-    return fail(ErrorKind::invalid_argument, fmt::format("{} is not supported", what));
+bool is_word(std::string_view text, size_t at) {
+    if (at >= text.size()) return false;
+    const char c = text[at];
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/// From Go's syntax to ECMAScript's, a piece at a time.
-class Translator {
+/// One search. `at` 0 is before the first byte.
+class Search {
   public:
-    explicit Translator(std::string_view text) : text_(text) {}
+    Search(const Program& program, std::string_view subject)
+        : program_(program), subject_(subject), seen_at_(program.code.size(), nowhere) {}
 
-    Result<Translated> run() {
-        if (auto flags = leading_flags(); !flags) return flags;
-        while (at_ < text_.size()) {
-            const bool first_in_group = first_in_group_;
-            first_in_group_ = false;
-            if (first_in_group && std::string_view("*+?").contains(text_[at_])) {
-                return fail(ErrorKind::invalid_argument, "a repetition (* + ?) has nothing before it");
+    /// The possibility that was found and is preferred; nothing when there is none. `any_will_do` ends the
+    /// search at the first.
+    std::optional<Thread> run(bool any_will_do) {
+        std::optional<Thread> found;
+        std::vector<Thread> now, next;
+        for (size_t at = 0; at <= subject_.size(); ++at) {
+            // What begins further left is preferred.
+            if (!found) follow({}, at, now);
+            next.clear();
+            for (const auto& thread : now) {
+                const auto& instruction = program_.code[thread.at];
+                if (instruction.op == Op::found) {
+                    found = thread;
+                    if (any_will_do) return found;
+                    break;
+                }
+                if (at < subject_.size() && takes(instruction, subject_[at]))
+                    follow({thread.at + 1, thread.group_begin, thread.group_end}, at + 1, next);
             }
-            Result<Translated> step = text_[at_] == '\\' ? escape() : text_[at_] == '(' ? group() : plain();
-            if (!step) return step;
+            std::swap(now, next);
+            if (now.empty() && found) break;
         }
-        return out_;
+        return found;
     }
 
   private:
-    bool next_is(std::string_view what) const { return text_.substr(at_).starts_with(what); }
-
-    Result<Translated> leading_flags() {
-        if (!next_is("(?")) return out_;
-        const size_t end = text_.find_first_not_of("ims", 2);
-        if (end == std::string_view::npos || end == 2 || text_[end] != ')') return out_;
-        out_.ignore_case = text_.substr(2, end - 2).contains('i');
-        at_ = end + 1;
-        return out_;
+    bool takes(const Instruction& instruction, char c) const {
+        return program_.sets[instruction.first][static_cast<unsigned char>(c)];
     }
 
-    Result<Translated> escape() {
-        if (at_ + 1 >= text_.size()) return fail(ErrorKind::invalid_argument, "it ends in a backslash");
-        const char c = text_[at_ + 1];
-        if (c == 'Q') return quoted();
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (c == 'A' || c == 'z') {
-            out_.text += c == 'A' ? '^' : '$';
-        } else if (letter && !escapes_in_common.contains(c)) {
-            return unsupported(fmt::format("\\{}", c));
-        } else {
-            out_.text.append({'\\', c});
+    bool holds(Op op, size_t at) const {
+        switch (op) {
+            case Op::text_begins:
+                return at == 0;
+            case Op::text_ends:
+                return at == subject_.size();
+            case Op::line_begins:
+                return at == 0 || subject_[at - 1] == '\n';
+            case Op::line_ends:
+                return at == subject_.size() || subject_[at] == '\n';
+            default:
+                break;
         }
-        at_ += 2;
-        return out_;
+        const bool boundary = (at > 0 && is_word(subject_, at - 1)) != is_word(subject_, at);
+        return boundary == (op == Op::word_boundary);
     }
 
-    Result<Translated> quoted() {
-        at_ += 2;
-        const size_t end = std::min(text_.find("\\E", at_), text_.size());
-        for (; at_ < end; ++at_) {
-            if (std::string_view(R"(^$\.*+?()[]{}|)").contains(text_[at_])) out_.text += '\\';
-            out_.text += text_[at_];
-        }
-        at_ = std::min(end + 2, text_.size());
-        return out_;
-    }
-
-    Result<Translated> group() {
-        if (next_is("(?P<") || (next_is("(?<") && !next_is("(?<=") && !next_is("(?<!"))) {
-            const size_t end = text_.find('>', at_);
-            if (end == std::string_view::npos)
-                return fail(ErrorKind::invalid_argument, "a group's name has no end");
-            return open_group("(", end + 1);
-        }
-        if (next_is("(?:") || next_is("(?=") || next_is("(?!"))
-            return open_group(text_.substr(at_, 3), at_ + 3);
-        if (next_is("(?")) {
-            return unsupported(
-                fmt::format("{} (flags are understood at the start only)", text_.substr(at_, 3)));
-        }
-        return open_group("(", at_ + 1);
-    }
-
-    Result<Translated> open_group(std::string_view opening, size_t next) {
-        out_.text += opening;
-        at_ = next;
-        first_in_group_ = true;
-        return out_;
-    }
-
-    Result<Translated> plain() {
-        if (text_[at_] != '[') {
-            first_in_group_ = text_[at_] == '|';
-            out_.text += text_[at_++];
-            return out_;
-        }
-        const size_t end = std::min(class_end(), text_.size());
-        out_.text += text_.substr(at_, end - at_);
-        at_ = end;
-        return out_;
-    }
-
-    /// One past the `]` that closes the class at at_.
-    size_t class_end() const {
-        for (size_t i = at_ + 1; i < text_.size(); ++i) {
-            if (text_[i] == '\\') {
-                ++i;
-            } else if (text_.substr(i).starts_with("[:")) {
-                i = std::min(text_.find(":]", i), text_.size() - 2) + 1;
-            } else if (text_[i] == ']') {
-                return i + 1;
+    /// Appends to `threads` where `thread` gets without taking a byte, each place once.
+    void follow(Thread thread, size_t at, std::vector<Thread>& threads) {
+        waiting_.push_back(thread);
+        while (!waiting_.empty()) {
+            thread = waiting_.back();
+            waiting_.pop_back();
+            if (std::exchange(seen_at_[thread.at], at) == at) continue;
+            const auto& instruction = program_.code[thread.at];
+            switch (instruction.op) {
+                case Op::one_of:
+                case Op::found:
+                    threads.push_back(thread);
+                    continue;
+                case Op::split:
+                    waiting_.push_back({instruction.second, thread.group_begin, thread.group_end});
+                    [[fallthrough]];
+                case Op::jump:
+                    waiting_.push_back({instruction.first, thread.group_begin, thread.group_end});
+                    continue;
+                case Op::group_begins:
+                    thread.group_begin = at;
+                    break;
+                case Op::group_ends:
+                    thread.group_end = at;
+                    break;
+                default:
+                    if (!holds(instruction.op, at)) continue;
             }
+            ++thread.at;
+            waiting_.push_back(thread);
         }
-        return text_.size();
     }
 
-    std::string_view text_;
-    size_t at_ = 0;
-    bool first_in_group_ = true;
-    Translated out_;
+    const Program& program_;
+    std::string_view subject_;
+    std::vector<size_t> seen_at_;  ///< by instruction: the position at which it was reached last
+    std::vector<Thread> waiting_;
 };
-
-std::string_view reason(std::regex_constants::error_type code) {
-    switch (code) {
-        case std::regex_constants::error_paren:
-            return "its parentheses do not match";
-        case std::regex_constants::error_brack:
-        case std::regex_constants::error_ctype:
-            return "its square brackets do not match";
-        case std::regex_constants::error_brace:
-            return "its braces do not match";
-        case std::regex_constants::error_badbrace:
-            return "the numbers in its braces are wrong";
-        case std::regex_constants::error_badrepeat:
-            return "a repetition (* + ? {) has nothing before it";
-        case std::regex_constants::error_range:
-            return "a range in square brackets is the wrong way round";
-        case std::regex_constants::error_escape:
-            return "it has a wrong escape";
-        case std::regex_constants::error_collate:
-            return "it names an unknown class of characters";
-        case std::regex_constants::error_backref:
-            return "it refers to a group that is not there";
-        default:
-            return "it is too complicated";
-    }
-}
 
 }  // namespace
 
 struct Pattern::Compiled {
-    std::regex regex;
+    Program program;
 };
 
 Result<Pattern> Pattern::compile(std::string_view text) {
@@ -172,39 +134,27 @@ Result<Pattern> Pattern::compile(std::string_view text) {
         return fail(ErrorKind::invalid_argument,
                     fmt::format("it is longer than {} characters", longest_pattern));
     }
-    auto translated = Translator(text).run();
-    if (!translated) return std::unexpected(translated.error());
-    auto flags = std::regex::ECMAScript;
-    if (translated->ignore_case) flags |= std::regex::icase;
-    try {
-        return Pattern(std::string(text), std::make_shared<Compiled>(std::regex(translated->text, flags)));
-    } catch (const std::regex_error& e) {
-        return fail(ErrorKind::invalid_argument, std::string(reason(e.code())));
-    }
+    auto program = regex::compile(text);
+    if (!program) return std::unexpected(program.error());
+    return Pattern(std::string(text), std::make_shared<Compiled>(std::move(*program)));
 }
 
 bool Pattern::found_in(std::string_view subject) const {
     if (subject.size() > longest_subject) return false;
-    try {
-        return std::regex_search(subject.begin(), subject.end(), compiled_->regex);
-    } catch (const std::regex_error&) {
-        return false;  // gave up on a pathological pattern
-    }
+    return Search(compiled_->program, subject).run(true).has_value();
 }
 
 std::optional<std::string> Pattern::first_group(std::string_view subject) const {
     if (subject.size() > longest_subject) return std::nullopt;
-    try {
-        std::match_results<std::string_view::const_iterator> match;
-        if (!std::regex_search(subject.begin(), subject.end(), match, compiled_->regex)) return std::nullopt;
-        return match.size() > 1 ? match[1].str() : std::string();
-    } catch (const std::regex_error&) {
-        return std::nullopt;
-    }
+    const auto found = Search(compiled_->program, subject).run(false);
+    if (!found) return std::nullopt;
+    const bool taken = found->group_begin != nowhere && found->group_end != nowhere;
+    if (!taken || found->group_end < found->group_begin) return std::string();
+    return std::string(subject.substr(found->group_begin, found->group_end - found->group_begin));
 }
 
 size_t Pattern::groups() const {
-    return compiled_->regex.mark_count();
+    return compiled_->program.groups;
 }
 
 }  // namespace baton::config

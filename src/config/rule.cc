@@ -14,6 +14,9 @@ namespace {
 using Complaint = std::optional<std::string>;
 using Kind = Rule::Kind;
 
+/// Of one list; the others are counted.
+constexpr size_t most_complaints = 10;
+
 bool is_port(std::string_view text, int64_t lowest = 1) {
     const auto number = parse_int(text);
     return number && *number >= lowest && *number <= 65535;
@@ -96,8 +99,9 @@ Complaint text_violation(const Rule& rule, const std::string& text) {
 
 Complaint host_port_violation(const std::string& text) {
     const auto address = split_host_port(text);
-    if (!address || address->host.empty()) return fmt::format("\"{}\" names no host", text);
-    if (address->port && !is_port(*address->port)) return fmt::format("\"{}\" has a wrong port", text);
+    if (!address || address->host.empty()) return fmt::format("\"{}\" names no host", printable(text));
+    if (address->port && !is_port(*address->port))
+        return fmt::format("\"{}\" has a wrong port", printable(text));
     return std::nullopt;
 }
 
@@ -112,7 +116,8 @@ Complaint entry_violation(const Rule& rule, const std::string& entry) {
         case Kind::host_ports:
             return host_port_violation(entry);
         case Kind::ports:
-            return is_port(entry) ? std::nullopt : Complaint(fmt::format("\"{}\" is not a port", entry));
+            return is_port(entry) ? std::nullopt
+                                  : Complaint(fmt::format("\"{}\" is not a port", printable(entry)));
         case Kind::patterns:
         case Kind::host_patterns:
             return message_of(HostFilter::compile(one));
@@ -129,7 +134,9 @@ Complaint list_violation(const Rule& rule, const Texts& entries) {
         if (auto complaint = entry_violation(rule, entry)) complaints.push_back(std::move(*complaint));
     }
     if (complaints.empty()) return std::nullopt;
-    return join(complaints, ", ");
+    const auto named = std::span(complaints).first(std::min(complaints.size(), most_complaints));
+    const size_t left = complaints.size() - named.size();
+    return join(named, ", ") + (left > 0 ? fmt::format(" and {} more like these", left) : "");
 }
 
 std::string number_words(const Rule& rule, std::string_view what) {

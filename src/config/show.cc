@@ -77,9 +77,10 @@ std::string deprecated_section() {
 std::string show(const Config& config, bool changed_only) {
     std::string out = "{";
     std::string_view comma;
+    const Config defaults;
     for (const auto& key : keys()) {
         const Value value = key.value(config);
-        if (changed_only && value == key.default_value()) continue;
+        if (changed_only && value == key.value(defaults)) continue;
         out += fmt::format("{}\n  \"{}\": {}", comma, key.name, to_json(key, value));
         comma = ",";
     }

@@ -23,7 +23,7 @@ Result<void> set(Options& options, std::string_view name, const std::string& val
         const auto number = parse_int(value);
         if (!number || *number < 1 || *number > longest_timeout_seconds) {
             return fail(ErrorKind::invalid_argument, fmt::format("--timeout {}: allowed are 1 to {} seconds",
-                                                                 value, longest_timeout_seconds));
+                                                                 printable(value), longest_timeout_seconds));
         }
         options.timeout = seconds(*number);
     }
@@ -49,7 +49,8 @@ Result<Options> parse_options(const std::vector<std::string>& args) {
         const auto& arg = args[at];
         if (!arg.starts_with('-')) {
             if (!options.cluster.empty())
-                return fail(ErrorKind::invalid_argument, fmt::format("\"{}\": one cluster at a time", arg));
+                return fail(ErrorKind::invalid_argument,
+                            fmt::format("\"{}\": one cluster at a time", printable(arg)));
             options.cluster = arg;
             continue;
         }
@@ -61,7 +62,7 @@ Result<Options> parse_options(const std::vector<std::string>& args) {
         }
         if (set_switch(options, name)) continue;
         if (!wants_value(name))
-            return fail(ErrorKind::invalid_argument, fmt::format("unknown option {}", arg));
+            return fail(ErrorKind::invalid_argument, fmt::format("unknown option {}", printable(arg)));
         if (!value && at + 1 < args.size()) value = args[++at];
         if (auto done = set(options, name, value.value_or("")); !done) return std::unexpected(done.error());
     }

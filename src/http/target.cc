@@ -13,31 +13,6 @@ std::optional<unsigned> hex_digit(char c) {
     return {};
 }
 
-/// How many bytes the sequence that begins with `lead` has; 0 for a byte that cannot begin one.
-size_t sequence_length(unsigned char lead) {
-    if (lead < 0x80) return 1;
-    if (lead >= 0xC2 && lead <= 0xDF) return 2;
-    if (lead >= 0xE0 && lead <= 0xEF) return 3;
-    if (lead >= 0xF0 && lead <= 0xF4) return 4;
-    return 0;
-}
-
-/// Overlong forms, surrogates and what lies past U+10FFFF show in the second byte.
-bool second_byte_fits(unsigned char lead, unsigned char second) {
-    switch (lead) {
-        case 0xE0:
-            return second >= 0xA0;
-        case 0xED:
-            return second <= 0x9F;
-        case 0xF0:
-            return second >= 0x90;
-        case 0xF4:
-            return second <= 0x8F;
-        default:
-            return true;
-    }
-}
-
 /// "http://host/path" (the form for proxies) to "/path".
 std::string_view without_authority(std::string_view text) {
     const auto scheme = text.find("://");
@@ -82,20 +57,6 @@ Result<void> read_query(Target& target, std::string_view query) {
 }
 
 }  // namespace
-
-bool is_utf8(std::string_view text) {
-    for (size_t at = 0; at < text.size();) {
-        const auto lead = static_cast<unsigned char>(text[at]);
-        const auto length = sequence_length(lead);
-        if (length == 0 || at + length > text.size()) return false;
-        for (size_t n = 1; n < length; ++n) {
-            if ((static_cast<unsigned char>(text[at + n]) & 0xC0) != 0x80) return false;
-        }
-        if (length > 1 && !second_byte_fits(lead, static_cast<unsigned char>(text[at + 1]))) return false;
-        at += length;
-    }
-    return true;
-}
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_blank) {
     std::string out;

@@ -31,6 +31,4 @@ Result<Target> parse_target(std::string_view text);
 /// a NUL byte or is not UTF-8.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_blank);
 
-bool is_utf8(std::string_view text);
-
 }  // namespace baton::http

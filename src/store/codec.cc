@@ -135,7 +135,8 @@ bool decode(std::string_view text, InstanceKey& key) {
     const auto port = parse_uint(text.substr(colon + 1));
     if (!port || *port > 65535) return false;
     auto host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    const bool bracketed = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
+    if (bracketed && host.contains(':')) host = host.substr(1, host.size() - 2);
     key = {std::string(host), static_cast<uint16_t>(*port)};
     return true;
 }

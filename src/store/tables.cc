@@ -75,7 +75,7 @@ class Reader {
   private:
     void read(std::string_view column, auto& v) {
         const auto text = statement_.text(++at_);
-        if (!decode(text, v)) problem_ = fmt::format("column {} holds '{}'", column, text);
+        if (!decode(text, v)) problem_ = fmt::format("column {} holds '{}'", column, printable(text));
     }
     void read_unless_null(std::string_view column, auto& v) {
         if (!statement_.is_null(at_ + 1)) return read(column, v);

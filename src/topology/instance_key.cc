@@ -18,7 +18,7 @@ bool is_v4(std::string_view host) {
 }
 
 Result<InstanceKey> bad(std::string_view text, std::string_view why) {
-    return fail(ErrorKind::invalid_argument, "not a host:port: " + std::string(why), std::string(text));
+    return fail(ErrorKind::invalid_argument, "not a host:port: " + std::string(why), printable(text));
 }
 
 }  // namespace
@@ -52,9 +52,11 @@ Result<InstanceKey> parse_instance_key(std::string_view given, uint16_t default_
         if (host.find(':') != std::string_view::npos) return bad(given, "more than one ':'");
     }
     if (host.empty()) return bad(given, "the host is empty");
-    if (host.find_first_of(" \t\r\n'\"/\\?#@,;<>") != std::string_view::npos) {
-        return bad(given, "a host name has no blanks, quotes, slashes or commas");
+    if (host.find_first_of(" \t\r\n'\"/\\?#@,;<>[]") != std::string_view::npos) {
+        return bad(given, "a host name has no blanks, quotes, slashes, brackets or commas");
     }
+    if (printable(host, host.size()) != host)
+        return bad(given, "a host name has no control characters, and is UTF-8");
     InstanceKey key{lower(host), default_port};
     if (has_port) {
         const auto number = parse_uint(port);

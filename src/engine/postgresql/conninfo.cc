@@ -19,6 +19,8 @@ using Fields = std::vector<Conninfo::Field>;
 using Options = std::unique_ptr<PQconninfoOption, decltype([](PQconninfoOption* o) { PQconninfoFree(o); })>;
 
 constexpr std::string_view blanks = " \t\n\r\f\v";
+/// Where the name of a field ends.
+constexpr std::string_view after_name = " \t\n\r\f\v=";
 constexpr std::string_view hidden = "********";
 
 std::unexpected<Error> unreadable(std::string_view why) {
@@ -83,7 +85,7 @@ std::optional<std::string> take_value(std::string_view& rest) {
 Result<Fields> split_pairs(std::string_view rest) {
     Fields fields;
     for (skip_blanks(rest); !rest.empty(); skip_blanks(rest)) {
-        const auto key = rest.substr(0, rest.find_first_of(" \t\n\r\f\v="));
+        const auto key = rest.substr(0, rest.find_first_of(after_name));
         rest.remove_prefix(key.size());
         skip_blanks(rest);
         if (key.empty() || !rest.starts_with('='))
@@ -153,6 +155,10 @@ Result<Fields> take_unknown_parameters(std::string& uri) {
         }
         auto value = percent_decoded(std::string_view(parameter).substr(equals + 1));
         if (!value) return unreadable("a bad % sequence in the URI");
+        // The other form has no way to write such a name, and a C string no way to hold a NUL byte.
+        const bool writable = !key->empty() && key->find_first_of(after_name) == std::string::npos;
+        if (!writable || key->contains('\0') || value->contains('\0'))
+            return unreadable("a name with blanks, or a NUL byte, in the URI");
         put(unknown, *key, std::move(*value));
     }
     uri.resize(question);
@@ -221,6 +227,7 @@ std::string read_hosts(const Conninfo& fields, uint16_t default_port,
 
 Result<Conninfo> Conninfo::parse(const std::string& text) {
     Conninfo parsed;
+    if (text.contains('\0')) return unreadable("it holds a NUL byte");
     auto fields = is_uri(text) ? split_uri(text) : split_pairs(text);
     if (!fields) return std::unexpected(fields.error());
     parsed.fields_ = std::move(*fields);
@@ -266,8 +273,8 @@ topology::Upstream parse_conninfo(const std::string& conninfo, uint16_t default_
     if (fields->empty()) return upstream;
     if (!fields->has("host") && !fields->has("hostaddr") && fields->has("service")) {
         upstream.readable = false;
-        upstream.problem =
-            "the host comes from a service file on the standby (service=" + fields->get("service") + ")";
+        upstream.problem = "the host comes from a service file on the standby (service=" +
+                           printable(fields->get("service")) + ")";
         return upstream;
     }
     upstream.problem = read_hosts(*fields, default_port, upstream.hosts);
@@ -298,7 +305,8 @@ std::string mask_conninfo(const std::string& conninfo) {
     if (conninfo.empty()) return "";
     auto fields = Conninfo::parse(conninfo);
     if (!fields) return "(" + fields.error().message + ")";
-    for (const auto key : {"password", "sslpassword", "oauth_client_secret"}) {
+    for (const auto key :
+         {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}) {
         if (fields->has(key)) fields->set(key, std::string(hidden));
     }
     return fields->text();

@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 #include <charconv>
+#include <limits>
 
 #include "base/text.h"
 #include "engine/postgresql/postgresql.h"
@@ -18,6 +19,15 @@ using topology::Lsn;
 using topology::Observation;
 
 constexpr size_t json_buffer_bytes = 8192;
+/// A server whose clock says more is wrong, and what is longer does not fit a Duration.
+constexpr milliseconds longest_age = std::chrono::hours(24 * 365 * 100);
+/// Integer settings have 32 bits (PostgreSQL manual, 20.1.1).
+constexpr int64_t largest_setting = std::numeric_limits<int32_t>::max();
+
+/// Clocks may be set back.
+milliseconds age_of(int64_t ms) {
+    return milliseconds(std::clamp<int64_t>(ms, 0, longest_age.count()));
+}
 
 /// Reads columns by name and remembers the first that made no sense.
 template <class Column>
@@ -57,11 +67,11 @@ class Reader {
     std::optional<milliseconds> age(Column c) {
         const auto value = optional_number(c);
         if (!value) return std::nullopt;
-        return milliseconds(std::max<int64_t>(*value, 0));  // clocks may be set back
+        return age_of(*value);
     }
     void complain(Column c) {
         if (problem_.empty()) {
-            problem_ = fmt::format("column {} holds \"{}\"", static_cast<size_t>(c), cell(c).substr(0, 40));
+            problem_ = fmt::format("column {} holds \"{}\"", static_cast<size_t>(c), printable(cell(c), 40));
         }
     }
 
@@ -80,6 +90,12 @@ std::optional<int64_t> split_unit(std::string_view text, std::string_view& unit)
     if (ec != std::errc{}) return std::nullopt;
     unit = text.substr(static_cast<size_t>(end - text.data()));
     return value;
+}
+
+/// `value` times `unit`; nothing when no server can have such a setting.
+std::optional<int64_t> in_range(int64_t value, int64_t unit) {
+    const int64_t most = largest_setting / unit;
+    return value >= -most && value <= most ? std::optional(value * unit) : std::nullopt;
 }
 
 void read_settings(std::string_view text, topology::Settings& settings) {
@@ -140,7 +156,7 @@ topology::Sender read_sender(const json::array& row) {
     sender.written = lsn_at(row, 7);
     sender.flushed = lsn_at(row, 8);
     sender.replayed = lsn_at(row, 9);
-    if (row.at(10).is_int64()) sender.replay_lag = milliseconds(number_at(row, 10));
+    if (row.at(10).is_int64()) sender.replay_lag = age_of(number_at(row, 10));
     sender.sync_state = string_at(row, 11);
     sender.sync_priority = static_cast<int>(number_at(row, 12));
     return sender;
@@ -242,12 +258,12 @@ std::optional<int64_t> parse_setting_ms(std::string_view text) {
     std::string_view unit;
     const auto value = split_unit(text, unit);
     if (!value) return std::nullopt;
-    if (unit.empty() || unit == "ms") return value;
-    if (unit == "us") return *value / 1000;
-    if (unit == "s") return *value * 1000;
-    if (unit == "min") return *value * 60'000;
-    if (unit == "h") return *value * 3'600'000;
-    if (unit == "d") return *value * 86'400'000;
+    if (unit.empty() || unit == "ms") return in_range(*value, 1);
+    if (unit == "us") return in_range(*value / 1000, 1);
+    if (unit == "s") return in_range(*value, 1000);
+    if (unit == "min") return in_range(*value, 60'000);
+    if (unit == "h") return in_range(*value, 3'600'000);
+    if (unit == "d") return in_range(*value, 86'400'000);
     return std::nullopt;
 }
 
@@ -255,11 +271,11 @@ std::optional<int64_t> parse_setting_mb(std::string_view text) {
     std::string_view unit;
     const auto value = split_unit(text, unit);
     if (!value) return std::nullopt;
-    if (unit.empty() || unit == "MB") return value;
-    if (unit == "B") return *value >> 20;
-    if (unit == "kB") return *value >> 10;
-    if (unit == "GB") return *value << 10;
-    if (unit == "TB") return *value << 20;
+    if (unit.empty() || unit == "MB") return in_range(*value, 1);
+    if (unit == "B") return in_range(*value >> 20, 1);
+    if (unit == "kB") return in_range(*value >> 10, 1);
+    if (unit == "GB") return in_range(*value, 1 << 10);
+    if (unit == "TB") return in_range(*value, 1 << 20);
     return std::nullopt;
 }
 

@@ -11,6 +11,25 @@
 namespace baton {
 namespace {
 
+TEST(Text, PrintableShowsWhatCannotBeSeen) {
+    EXPECT_EQ(printable("plain, Grüße"), "plain, Grüße");
+    EXPECT_EQ(printable("a\x1b[2J\n\x7f"), R"(a\x1b[2J\x0a\x7f)");
+    EXPECT_EQ(printable("\xff\xc3"), R"(\xff\xc3)");
+    EXPECT_EQ(printable("\xc2\x9b"
+                        "2J"),
+              R"(\xc2\x9b2J)")
+        << "the C1 set controls terminals too";
+    EXPECT_EQ(printable("äää", 5), "ää…") << "no character is cut in two";
+    EXPECT_EQ(printable("äää", 6), "äää");
+}
+
+TEST(Text, Utf8HasNoOverlongFormsAndNoSurrogates) {
+    for (const auto* good : {"", "a", "ä", "€", "\U0001F600", "\uFFFF"})
+        EXPECT_TRUE(is_utf8(good)) << good;
+    for (const auto* bad : {"\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80", "\xE2\x82", "\xFF"})
+        EXPECT_FALSE(is_utf8(bad));
+}
+
 TEST(Text, Trim) {
     EXPECT_EQ(trim("  a b\t\r\n"), "a b");
     EXPECT_EQ(trim(" \v\f "), "");

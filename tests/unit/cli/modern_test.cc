@@ -278,6 +278,46 @@ TEST(ModernCommands, EventsAreCutFromTheStreamAndTakenUpAgain) {
         world.baton({"events", "--json"}).out.starts_with("{\"event\":\"problem\",\"data\":{\"Code\""));
 }
 
+TEST(ModernCommands, EventsAsJsonAreJsonWhateverComes) {
+    FakeWorld world;
+    world.rounds = 40;
+    world.http.stream_body = "id: a\rb\nevent: prob\"lem\ndata: not json\n\n";
+    EXPECT_TRUE(world.baton({"events", "--json"})
+                    .out.starts_with("{\"event\":\"prob\\\"lem\",\"data\":\"not json\"}\n"));
+    for (const auto& request : world.http.requests)
+        for (const auto& header : request.headers)
+            EXPECT_EQ(header.find('\r'), std::string::npos) << header;
+}
+
+TEST(ModernCommands, NothingOfAnAnswerControlsTheTerminal) {
+    FakeWorld world;
+    world.rounds = 40;
+    world.is_terminal = true;
+    world.http.replies["instance/db1/5432"] = {
+        200,
+        R"({"Key":{"Hostname":"db1","Port":5432},"Version":"\u001b[2J","LastIOError":"\u009b2J\u0007"})"};
+    const auto shown = world.baton({"instance", "db1:5432"}).out;
+    EXPECT_THAT(shown, HasSubstr(R"(\x1b[2J)"));
+    EXPECT_EQ(shown.find("\x1b[2J"), std::string::npos);
+    EXPECT_EQ(shown.find('\a'), std::string::npos);
+    world.http.replies["clusters-info"] = {502, "<html>\x1b[2J</html>"};
+    EXPECT_EQ(world.baton({"clusters"}).err.find('\x1b'), std::string::npos);
+    world.http.stream_body = "event: \x1b[2J\ndata: \x1b[2J\n\n";
+    EXPECT_EQ(world.baton({"events"}).out.find("\x1b[2J"), std::string::npos);
+}
+
+TEST(ModernCommands, NumbersThatDoNotFitDoNoHarm) {
+    FakeWorld world;
+    world.http.replies["health"] = {200, R"({"Code":"OK","Message":"","Details":{"Healthy":true}})"};
+    world.http.replies["check-global-recoveries"] = {200, ok("\"enabled\"")};
+    world.http.replies["clusters-info"] = {
+        200,
+        R"([{"CountInstances":9223372036854775807},{"CountInstances":9223372036854775807},{"CountInstances":1e300}])"};
+    EXPECT_EQ(world.baton({"status"}).code, exit_ok);
+    for (const auto* seconds : {"nan", "-1e300", "1e300", "-1", "inf"})
+        EXPECT_EQ(world.baton({"clusters", std::string("--watch=") + seconds}).code, exit_usage) << seconds;
+}
+
 TEST(ModernCommands, ARecoveryEventTellsItsStateAndSuccessor) {
     FakeWorld world;
     world.http.stream_body =

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "config/key.h"
 #include "config/support.h"
 
@@ -75,6 +76,46 @@ TEST(Files, SyntaxErrorsRepeatNoLineOfAFileThatIsNoConfiguration) {
         EXPECT_THAT(report.errors[0].text(),
                     AllOf(HasSubstr("line 1"), Not(HasSubstr("j9T")), Not(HasSubstr("hunter2"))));
     }
+}
+
+TEST(Files, ErrorsAndWarningsCanBePrinted) {
+    const std::string umlauts(60, 'a');
+    const struct {
+        std::string text;
+        std::string shown;
+    } cases[] = {
+        {"{\"ListenAddress\": \"" + umlauts + "äääääääääääääääääääääääääääää\" \x1b}", R"(\x1b)"},
+        {"{\"ListenAddress\": \"äääääääääääääääääääääääääääääääääääääääääääääääääääääääääää\"}", "ä…"},
+        {R"({"DiscoverySeeds": ["a\u001bb c"]})", R"(\x1b)"},
+        {R"({"RecoverMasterClusterFilters": ["(\u001b"]})", R"(\x1b)"},
+        {R"({"PostgreSQLTopologyPassword": "${\u001b}"})", R"(\x1b)"},
+        {R"({"BackendDB": "\u001b"})", R"(\x1b)"},
+    };
+    for (const auto& c : cases) {
+        const auto report = check_json(c.text);
+        ASSERT_FALSE(report.ok()) << c.text;
+        const auto text = report.as_error().text();
+        EXPECT_TRUE(is_utf8(text)) << text;
+        EXPECT_EQ(printable(text, text.size()), text);
+        EXPECT_THAT(text, HasSubstr(c.shown));
+    }
+    const auto unknown = check_json(R"({"\u001b[2J": 1})");
+    EXPECT_THAT(all_warnings(unknown.loaded.warnings), HasSubstr(R"(\x1b[2J)"));
+}
+
+TEST(Files, AListOfErrorsIsShort) {
+    std::string seeds;
+    for (int n = 0; n < 1000; ++n)
+        seeds += (n > 0 ? ",\"a b" : "\"a b") + std::to_string(n) + "\"";
+    const auto text = check_json("{\"DiscoverySeeds\": [" + seeds + "]}").as_error().text();
+    EXPECT_THAT(text, HasSubstr("and 990 more like these"));
+    EXPECT_LT(text.size(), 1000U);
+}
+
+TEST(Files, AVeryLongUnknownNameIsNotComparedForMinutes) {
+    const auto report = check_json("{\"" + std::string(1'000'000, 'x') + "\": 1}");
+    ASSERT_EQ(report.loaded.warnings.size(), 1U);
+    EXPECT_LT(report.loaded.warnings.front().text.size(), 400U);
 }
 
 TEST(Files, LaterOnesWin) {

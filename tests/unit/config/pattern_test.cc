@@ -58,6 +58,44 @@ TEST(Pattern, GivesTheFirstGroup) {
     EXPECT_EQ(pattern->first_group("db1"), std::nullopt);
 }
 
+TEST(Pattern, GivesTheFirstGroupThatGoWouldGive) {
+    const struct {
+        const char* pattern;
+        const char* subject;
+        const char* group;
+    } cases[] = {
+        {"([a-z]+)", "ab-cd", "ab"},       {"(.*?)-", "a-b-c", "a"},
+        {"(.*)-", "a-b-c", "a-b"},         {"(a|ab)(c|bcd)?", "abcd", "a"},
+        {"(?:x|(y))z", "xz", ""},          {"(?P<dc>eu|us)-", "db.us-1", "us"},
+        {"(a{2,3})", "aaaa", "aaa"},       {"(a{2,3}?)", "aaaa", "aa"},
+        {"(\\w+)$", "a b", "b"},           {"\\b(b\\w*)", "ab bc", "bc"},
+        {"([]x]+)", "a]x", "]x"},          {"(\\x41\\x{42})", "xAB", "AB"},
+        {"(?m)^(b.)$", "a\nbc\nd", "bc"},  {"(a.c)", "a\ncabc", "abc"},
+        {"(?s)(a.c)", "a\nc", "a\nc"},     {"(\\Qa+\\E+)", "a++", "a++"},
+        {"([^[:digit:]]+)", "12ab", "ab"}, {"(a{x)", "a{x", "a{x"},
+    };
+    for (const auto& c : cases) {
+        const auto pattern = Pattern::compile(c.pattern);
+        ASSERT_TRUE(pattern) << c.pattern << ": " << pattern.error().message;
+        EXPECT_EQ(pattern->first_group(c.subject), c.group) << c.pattern << " in " << c.subject;
+    }
+}
+
+TEST(Pattern, RefusesWhatTakesExponentialTimeElsewhere) {
+    for (const auto* text : {R"((a)\1)", "(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b"})
+        EXPECT_FALSE(Pattern::compile(text)) << text;
+    for (const auto* text : {"((((a{9}){9}){9}){9}){9}", "(a?){50000}", "(((a{1000}){1000}){1000}){1000}"})
+        EXPECT_FALSE(Pattern::compile(text)) << text;
+    EXPECT_FALSE(Pattern::compile(std::string(500, '(') + "a" + std::string(500, ')')));
+    // Each of these would take a search that goes back longer than the age of the universe.
+    for (const auto* text : {"(a+)+$", "^(a|a)*$", "(a*)*b", "(a|aa)+$", "((a?){30}){30}b"}) {
+        const auto pattern = Pattern::compile(text);
+        ASSERT_TRUE(pattern) << text << ": " << pattern.error().message;
+        EXPECT_FALSE(pattern->found_in(std::string(1000, 'a') + "!")) << text;
+        EXPECT_EQ(pattern->first_group(std::string(1000, 'a') + "!"), std::nullopt) << text;
+    }
+}
+
 TEST(Pattern, SurvivesLongSubjects) {
     const auto pattern = Pattern::compile("(a|b)*c");
     ASSERT_TRUE(pattern);

@@ -36,7 +36,7 @@ TEST(ParseConninfo, finds_the_hosts_as_libpq_does) {
         {"postgresql://[fd00::1]:5433/", {{"fd00::1", 5433}}},
         {"postgresql:///x?host=db1&port=5434", {{"db1", 5434}}},
         {"host=db1 sslnegotiation=direct sslcertmode=allow load_balance_hosts=disable", {{"db1", 5432}}},
-        {"postgresql://db1:5433/?sslnegotiation=direct&a%20b=c", {{"db1", 5433}}},
+        {"postgresql://db1:5433/?sslnegotiation=direct&a%2Db=c", {{"db1", 5433}}},
         {"host=db1 password='a\\'b host=evil'", {{"db1", 5432}}},
         {"host=old host=db1", {{"db1", 5432}}},
         {"", {}},

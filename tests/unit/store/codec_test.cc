@@ -68,6 +68,15 @@ void expect_words_come_back(std::initializer_list<E> values) {
     }
 }
 
+TEST(Codec, AnyKeyComesBack) {
+    for (const InstanceKey& key : std::initializer_list<InstanceKey>{
+             InstanceKey{"db1", 5432}, {"2001:db8::1", 5432}, {"", 0}, {"[a]", 1}, {"[", 1}, {"[]", 1}}) {
+        InstanceKey read;
+        ASSERT_TRUE(decode(key.text(), read)) << key.text();
+        EXPECT_EQ(read, key) << key.text();
+    }
+}
+
 TEST(Codec, WordsComeBack) {
     using enum topology::PromotionRule;
     expect_words_come_back({must, prefer, neutral, prefer_not, must_not});

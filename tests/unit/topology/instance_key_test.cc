@@ -53,7 +53,19 @@ INSTANTIATE_TEST_SUITE_P(
                       RefusalCase{"a:b:5432", "more than one"}, RefusalCase{"[::1", "without"},
                       RefusalCase{"[::1]5432", "after"}, RefusalCase{"[pg1]:5432", "IPv6"},
                       RefusalCase{"'pg-primary':5432", "quotes"}, RefusalCase{"pg 1:5432", "blanks"},
-                      RefusalCase{"a,b:5432", "commas"}, RefusalCase{"/var/run/postgresql", "slashes"}));
+                      RefusalCase{"a,b:5432", "commas"}, RefusalCase{"fe80::1%a]b", "brackets"},
+                      RefusalCase{"a[b:1", "brackets"}, RefusalCase{"/var/run/postgresql", "slashes"}));
+
+TEST(InstanceKey, a_name_can_be_printed_and_so_can_the_error) {
+    for (const std::string_view text : {"db\x1b"
+                                        "c:5432",
+                                        "db\xff:5432", "db\x7f"}) {
+        const auto key = parse_instance_key(text, 5432);
+        ASSERT_FALSE(key) << text;
+        EXPECT_NE(key.error().message.find("control"), std::string::npos);
+        EXPECT_EQ(key.error().who.find_first_of("\x1b\xff\x7f"), std::string::npos) << key.error().who;
+    }
+}
 
 TEST(InstanceKey, a_missing_port_without_a_default_is_an_error) {
     const auto key = parse_instance_key("pg1", 0);
