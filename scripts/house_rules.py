@@ -21,9 +21,9 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b|not impl" r"emented",
 
 
 def files():
-    for folder in ("src", "sim", "bench", "tests", "lab", "scripts", "cmake", "packaging"):
+    for folder in ("src", "sim", "bench", "tests", "fuzz", "lab", "scripts", "cmake", "packaging"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and path.suffix in CODE and "__pycache__" not in path.parts:
+            if path.is_file() and path.suffix in CODE and not {"__pycache__", "corpus"} & set(path.parts):
                 yield path
 
 
