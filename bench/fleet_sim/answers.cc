@@ -96,7 +96,7 @@ void fill_receiver(const World& world, const Server& s, Row& row) {
 
 void fill_standby(const World& world, const Server& s, Row& row) {
     const auto at = [&row](Look c) -> auto& { return row[static_cast<size_t>(c)]; };
-    at(Look::received) = at(Look::replayed) = world.position(s).text();
+    at(Look::received) = at(Look::replayed) = at(Look::streamed) = world.position(s).text();
     at(Look::replayed_age_ms) = "20";
     at(Look::primary_conninfo) = s.conninfo;
     if (s.streaming) {

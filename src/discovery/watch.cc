@@ -25,8 +25,9 @@ constexpr size_t urgent_clusters_at_full_rate = 10;
 bool changed_much(const Observation& a, const Observation& b) {
     return a.role != b.role || a.timeline != b.timeline || a.receiving() != b.receiving() ||
            a.system_identifier != b.system_identifier || a.replay_paused != b.replay_paused ||
-           a.started_at_us != b.started_at_us || a.senders.size() != b.senders.size() ||
-           a.slots.size() != b.slots.size() || a.upstream != b.upstream || a.settings != b.settings ||
+           a.half_copied.has_value() != b.half_copied.has_value() || a.started_at_us != b.started_at_us ||
+           a.senders.size() != b.senders.size() || a.slots.size() != b.slots.size() ||
+           a.upstream != b.upstream || a.settings != b.settings ||
            (a.receiver && b.receiver &&
             (a.receiver->sender_port != b.receiver->sender_port ||
              a.receiver->sender_host != b.receiver->sender_host));

@@ -119,6 +119,10 @@ struct Observation {
     Lsn written;   ///< primary: flushed to its disk
     Lsn received;  ///< standby: GREATEST(received, replayed); what promotion would keep
     Lsn replayed;  ///< standby
+    /// Standby: it copies the segment of the fork to `timeline` anew, and has come only so far, which is not
+    /// yet what it has replayed. Promoted now it would stop for good: PostgreSQL reads its last record from
+    /// the copy.
+    std::optional<Lsn> half_copied;
     bool replay_paused = false;
     std::optional<milliseconds>
         last_replayed_age;  ///< since the commit time of the last replayed transaction

@@ -235,6 +235,25 @@ void read_upstream(const Reader<Look>& in, SessionMemory& memory, Observation& o
     out.upstream = memory.upstream;
 }
 
+/// A receiver that goes over to a new timeline copies the segment of the fork from its beginning, into a file
+/// of that timeline. The server reads nothing but this file from then on, even for what it has replayed from
+/// the old one. A copy on the timeline that it replays overwrites what is there already and harms nobody.
+void read_copy(Reader<Look>& in, SessionMemory& memory, Observation& out) {
+    const auto streamed = in.lsn(Look::streamed);
+    memory.copies_unseen = false;
+    if (!streamed) return;
+    if (streamed >= out.replayed) {
+        if (out.receiving()) memory.whole = out.timeline;
+        return;
+    }
+    const auto replays = std::max(memory.whole, in.number<topology::Timeline>(Look::timeline));
+    if (out.timeline > replays) {
+        out.half_copied = streamed;
+    } else {
+        memory.copies_unseen = !out.receiving();
+    }
+}
+
 /// The control file may be older than what was streamed since (it is written at restartpoints), and a standby
 /// never goes back to an older timeline without a restart: so what this session saw counts too.
 void read_standby(Reader<Look>& in, SessionMemory& memory, Observation& out) {
@@ -250,6 +269,7 @@ void read_standby(Reader<Look>& in, SessionMemory& memory, Observation& out) {
     } else {
         out.timeline = std::max(memory.received, in.number<topology::Timeline>(Look::timeline));
     }
+    read_copy(in, memory, out);
 }
 
 }  // namespace

@@ -23,12 +23,13 @@ constexpr std::string_view identity_statement = R"(SELECT
 // decides all columns.
 constexpr std::string_view look_statement = R"(SELECT x.r,
  CASE WHEN NOT x.r THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-      WHEN w.status = 'streaming' THEN NULL
+      WHEN w.status = 'streaming' AND pg_last_wal_receive_lsn() >= pg_last_wal_replay_lsn() THEN NULL
       ELSE (SELECT greatest(c.timeline_id, m.min_recovery_end_timeline)::text
             FROM pg_control_checkpoint() c, pg_control_recovery() m) END,
  CASE WHEN NOT x.r THEN pg_current_wal_flush_lsn() END,
  CASE WHEN x.r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) END,
  CASE WHEN x.r THEN pg_last_wal_replay_lsn() END,
+ CASE WHEN x.r THEN pg_last_wal_receive_lsn() END,
  CASE WHEN x.r THEN pg_is_wal_replay_paused() ELSE false END,
  CASE WHEN x.r THEN (extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000)::bigint END,
  concat_ws(E'\x1f', current_setting('primary_slot_name'), current_setting('synchronous_standby_names'),
@@ -51,6 +52,9 @@ constexpr std::string_view look_statement = R"(SELECT x.r,
     safe_wal_size, active_pid))
   FROM pg_replication_slots)
  FROM (SELECT pg_is_in_recovery() AS r) x LEFT JOIN pg_stat_wal_receiver w ON true)";
+
+constexpr std::string_view newest_wal_statement =
+    R"(SELECT max(('x' || left(name, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')";
 
 std::string may_execute(std::string_view function) {
     return fmt::format("has_function_privilege('pg_catalog.{}', 'EXECUTE')", function);
@@ -116,6 +120,10 @@ std::string_view identity_sql() {
 }
 std::string_view look_sql() {
     return look_statement;
+}
+
+std::string_view newest_wal_sql() {
+    return newest_wal_statement;
 }
 
 std::string may_alter_system(int version_num, std::string_view parameter) {

@@ -38,10 +38,11 @@ enum class Identity : size_t {
 std::string_view look_sql();
 enum class Look : size_t {
     in_recovery,
-    timeline,  // primary: 8 hexadecimal digits; standby: decimal, NULL while streaming
+    timeline,  // primary: 8 hexadecimal digits; standby: decimal, NULL while it streams what is new to it
     written,
     received,
     replayed,
+    streamed,  // how far the receiver has come; behind replayed while it copies a segment anew
     replay_paused,
     replayed_age_ms,
     settings,          // values in the order of SettingsPart, between settings_separator
@@ -75,6 +76,9 @@ enum class SettingsPart : size_t {
     max_slot_wal_keep_size,
     count
 };
+/// The newest timeline of which there is WAL in the directory: one row, one column; NULL = none.
+std::string_view newest_wal_sql();
+
 inline constexpr char settings_separator = '\x1f';
 
 /// One privilege that the manager's role wants, and how to ask for and to grant it on a given version.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace baton::engine::postgresql {
 namespace {
 
@@ -113,6 +115,17 @@ Looked read_look(Watch& watch, const PGresult* result, MonoTime asked_at) {
     return std::make_shared<const Observation>(std::move(*seen));
 }
 
+/// True: there is WAL of a timeline that this session never saw it stream. A role that may not list the
+/// directory learns nothing.
+Task<bool> learn_newest_wal(Watch& watch, MonoTime deadline) {
+    const auto answer = co_await watch.session->query(std::string(newest_wal_sql()), deadline);
+    if (!answer) co_return false;
+    const auto newest = parse_uint(first_row<1>(answer->get())[0]).value_or(0);
+    if (newest <= watch.memory->received) co_return false;
+    watch.memory->received = static_cast<topology::Timeline>(newest);
+    co_return true;
+}
+
 Task<Looked> look_at(WatchPtr watch, MonoTime deadline) {
     if (watch->busy) co_return std::unexpected(overlapping(*watch));
     Call call(*watch);
@@ -131,6 +144,8 @@ Task<Looked> look_at(WatchPtr watch, MonoTime deadline) {
     }
     if (!answer) co_return std::unexpected(answer.error());
     auto seen = read_look(*watch, answer->get(), asked_at);
+    if (seen && watch->memory->copies_unseen && co_await learn_newest_wal(*watch, deadline))
+        seen = read_look(*watch, answer->get(), asked_at);
     if (seen) call.succeed();
     co_return seen;
 }

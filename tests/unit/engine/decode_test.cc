@@ -58,6 +58,7 @@ Answer<Look> standby_answer() {
     a[Look::written] = {};
     a[Look::received] = "0/5000060";
     a[Look::replayed] = "0/5000000";
+    a[Look::streamed] = "0/5000060";
     a[Look::replayed_age_ms] = "1500";
     a[Look::primary_conninfo] = "host=db1 port=5433 user=repl password=x";
     a[Look::receiver_pid] = "77";
@@ -159,6 +160,56 @@ TEST(DecodeLook, the_timeline_that_was_streamed_outlives_the_receiver) {
     EXPECT_FALSE(decode_look(after.cells, memory)->receiver);
     auto anew = introduced();
     EXPECT_EQ(decode_look(after.cells, anew)->timeline, 2U);
+}
+
+/// Streams timeline 4 from the segment's beginning, after it has replayed timeline 3 up to 0/5000000.
+Answer<Look> copying_answer() {
+    auto a = standby_answer();
+    a[Look::received] = "0/5000000";
+    a[Look::streamed] = "0/4000000";
+    a[Look::timeline] = "3";
+    a[Look::receiver_timeline] = "4";
+    return a;
+}
+
+TEST(DecodeLook, tells_how_far_the_segment_of_a_new_timeline_is_copied) {
+    auto memory = introduced();
+    EXPECT_FALSE(decode_look(standby_answer().cells, memory)->half_copied);
+    auto answer = copying_answer();
+    EXPECT_EQ(decode_look(answer.cells, memory)->half_copied, Lsn{0x4000000});
+    answer[Look::streamed] = "0/4FFFFF8";
+    EXPECT_EQ(decode_look(answer.cells, memory)->half_copied, Lsn{0x4FFFFF8});
+    answer[Look::receiver_pid] = {};  // its sender died: what is missing stays missing
+    EXPECT_EQ(decode_look(answer.cells, memory)->half_copied, Lsn{0x4FFFFF8});
+    EXPECT_EQ(decode_look(answer.cells, memory)->timeline, 4U);
+    EXPECT_FALSE(memory.copies_unseen);
+    answer[Look::streamed] = "0/5000000";
+    EXPECT_FALSE(decode_look(answer.cells, memory)->half_copied) << "it has all that it replayed";
+}
+
+TEST(DecodeLook, a_copy_on_the_replayed_timeline_harms_nobody) {
+    auto memory = introduced();
+    ASSERT_TRUE(decode_look(standby_answer().cells, memory));
+    auto again = copying_answer();  // after a restart of the server: the file is there and is written over
+    again[Look::receiver_timeline] = "3";
+    EXPECT_FALSE(decode_look(again.cells, memory)->half_copied);
+    auto anew = introduced();
+    EXPECT_FALSE(decode_look(again.cells, anew)->half_copied);
+    again[Look::streamed] = {};
+    EXPECT_FALSE(decode_look(again.cells, anew)->half_copied) << "nothing was streamed since its start";
+}
+
+TEST(DecodeLook, asks_for_the_newest_wal_where_nobody_saw_what_was_copied) {
+    auto memory = introduced();
+    auto after = copying_answer();
+    after[Look::receiver_pid] = {};
+    EXPECT_FALSE(decode_look(after.cells, memory)->half_copied);
+    ASSERT_TRUE(memory.copies_unseen);
+    memory.received = 4;  // what newest_wal_sql() says
+    const auto seen = decode_look(after.cells, memory);
+    EXPECT_EQ(seen->half_copied, Lsn{0x4000000});
+    EXPECT_EQ(seen->timeline, 4U);
+    EXPECT_FALSE(memory.copies_unseen);
 }
 
 TEST(DecodeLook, notices_changed_settings_and_conninfo) {
