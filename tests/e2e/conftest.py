@@ -43,5 +43,10 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         made = getattr(item, "world", None) or getattr(item.getparent(pytest.Module), "world", None)
         for manager in made.managers if made else []:
-            tail = "\n".join(manager.log_text().splitlines()[-60:])
-            report.sections.append((f"log of the manager on port {manager.port}", tail))
+            report.sections.append((f"log of the manager on port {manager.port}", tail(manager.log_text(), 60)))
+        for node in [node for cluster in made.clusters for node in cluster] if made else []:
+            report.sections.append((f"log of the server {node}", tail(node.log_text(), 40)))
+
+
+def tail(text, lines):
+    return "\n".join(text.splitlines()[-lines:])

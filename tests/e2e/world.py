@@ -38,7 +38,7 @@ class World:
     def __init__(self):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="bt-", dir=fast_directory()))
         self.home.chmod(0o755)
-        self.managers, self._ending = [], contextlib.ExitStack()
+        self.clusters, self.managers, self._ending = [], [], contextlib.ExitStack()
 
     def close(self):
         try:
@@ -65,6 +65,7 @@ class World:
             pytest.skip(str(missing))
         directory = self.home / f"c{len(list(self.home.iterdir()))}"
         cluster = Cluster.simple(directory, nodes, self.ports(nodes), topology, version, **options)
+        self.clusters.append(cluster)
         self._ending.callback(cluster.down)
         return cluster.up()
 
