@@ -1,0 +1,104 @@
+// Every action is explained: a journal entry with its reason exists before each irreversible step.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "sim/checkers/list.h"
+
+namespace baton::sim {
+namespace {
+
+/// What was decided on may be on its way while the reason goes.
+constexpr seconds on_its_way{2};
+
+/// A promotion is asked for only while the record on disk has an open recovery of that cluster with a reason,
+/// and in it the step that names this deed. All other deeds can be undone. For them the record (which the
+/// disk has within milliseconds) says why, no later than the deed: an open recovery of that cluster, or for a
+/// standby that is led back or whose receiver is tried, a problem that was noted, and not ended before the
+/// deed can have been on its way.
+class Explained final : public Checker {
+  public:
+    explicit Explained(Examined examined) : Checker(examined, explained.name) { recall(); }
+
+    void promotion_asked(const Server& s) override {
+        const auto& disk = world().disk();
+        const auto* r = disk.running_recovery(s.system_identifier());
+        if (r == nullptr) {
+            violated(fmt::format("{} is asked to promote itself, and no recovery is open on disk",
+                                 s.key().text()));
+            return;
+        }
+        if (r->description.empty() || r->code.empty())
+            violated(
+                fmt::format("{} is asked to promote itself in a recovery without a reason", s.key().text()));
+        const auto deed = "promote " + s.key().text();
+        const auto steps = disk.steps.find(r->uid);
+        const bool told =
+            steps != disk.steps.end() && std::ranges::any_of(steps->second, [&](const auto& step) {
+                return step.deed == deed && !step.message.empty();
+            });
+        if (!told)
+            violated(fmt::format("{} is asked to promote itself before that is on disk", s.key().text()));
+    }
+
+    void deed(const Server& s, std::string_view verb, const std::string& detail) override {
+        if (open_.contains(s.system_identifier())) return;
+        const bool of_standby =
+            verb == "follow" || verb == "restart_receiver" || verb == "create_slot" || verb == "drop_slot";
+        const bool in_trouble = !troubled_.empty() || world().now() - trouble_ended_ < on_its_way;
+        if (of_standby && in_trouble) return;
+        violated(fmt::format("{} {} on {}, and the record does not say why", verb, detail, s.key().text()));
+    }
+
+    void journalled(const store::Command& command) override {
+        if (const auto* put = std::get_if<store::PutRecovery>(&command)) {
+            note(put->recovery);
+        } else if (const auto* change = std::get_if<store::AddAnalysisChange>(&command)) {
+            note(change->change);
+        }
+    }
+
+    void manager_started() override { recall(); }
+
+  private:
+    void note(const store::Recovery& r) {
+        if (r.state == store::RecoveryState::running) {
+            open_[r.cluster_id] = r.id;
+        } else if (const auto at = open_.find(r.cluster_id); at != open_.end() && at->second == r.id) {
+            open_.erase(at);
+        }
+    }
+
+    void note(const store::AnalysisChange& change) {
+        if (change.codes == "NoProblem,") {
+            if (troubled_.erase(change.instance) > 0) trouble_ended_ = world().now();
+        } else {
+            troubled_.insert(change.instance);
+        }
+    }
+
+    /// What was only in memory went with the process; what is on disk is what the next one begins with.
+    void recall() {
+        open_.clear();
+        for (const auto& [id, r] : world().disk().recoveries)
+            note(r);
+        for (const auto& [key, changes] : world().disk().analysis_changes) {
+            if (!changes.empty()) note(changes.back());
+        }
+    }
+
+    std::map<std::string, int64_t> open_;
+    std::set<topology::InstanceKey> troubled_;
+    MonoTime trouble_ended_{};
+};
+
+}  // namespace
+
+constinit const CheckerInfo explained{
+    "explained",
+    "Every action is explained: a journal entry with its reason exists before each irreversible step.",
+    [](Examined e) -> std::unique_ptr<Checker> { return std::make_unique<Explained>(e); }};
+
+}  // namespace baton::sim

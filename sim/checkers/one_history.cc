@@ -1,0 +1,95 @@
+// Two servers of one cluster never both acknowledge writes that survive on different branches because of an
+// action of Baton's while a replica was still receiving.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "sim/checkers/list.h"
+#include "sim/checkers/onlooker.h"
+
+namespace baton::sim {
+namespace {
+
+/// Judged when an automatic recovery first asks a server to promote itself. Without fencing a second history
+/// cannot be ruled out; what can is that it begins although
+/// - a standby that could be asked was receiving from a server that writes, for all of the window, or
+/// - another server that was asked before runs and leads, or may still come to lead.
+/// Left out: who was asked before and may not promote itself (no privilege), whom an operator has
+/// acknowledged, the successor of a recovery that ended well (it can fail like any other primary), and requests
+/// of which the record that the manager was given back says nothing.
+class OneHistory final : public Onlooker {
+  public:
+    explicit OneHistory(Examined examined) : Onlooker(examined, one_history.name) {}
+
+    void promotion_asked(const Server& x) override {
+        const auto* r = open_recovery(x);
+        const bool automatic = r == nullptr || !r->forced;
+        if (first_ask(x) && automatic) {
+            look_for_receivers(x, r);
+            look_for_others_asked(x);
+        }
+        if (x.in_recovery() && !x.forbidden.contains("promote")) asked_[&x] = "promote " + x.key().text();
+    }
+
+    void changed() override {
+        Onlooker::changed();
+        std::erase_if(asked_, [](const auto& a) { return !a.first->running(); });
+    }
+
+    void journalled(const store::Command& command) override {
+        const auto* put = std::get_if<store::PutRecovery>(&command);
+        if (std::holds_alternative<store::Acknowledge>(command)) asked_.clear();
+        if (put == nullptr || put->recovery.state != store::RecoveryState::succeeded) return;
+        std::erase_if(asked_, [&](const auto& a) { return a.first->key() == put->recovery.successor; });
+    }
+
+    void manager_started() override {
+        Onlooker::manager_started();
+        std::erase_if(asked_, [this](const auto& a) { return !on_record(a.second); });
+    }
+
+  private:
+    void look_for_receivers(const Server& x, const store::Recovery* r) {
+        for (const auto& p : world().servers()) {
+            if (!p->accepts_writes() || !forked_by(*p, x, r)) continue;
+            for (const auto& s : world().servers()) {
+                if (!truth().held(truth().receives(*s, *p), window()) || !surely_askable(*s, window()))
+                    continue;
+                violated(fmt::format(
+                    "{} is asked to promote itself while {}, which can be asked, receives from {}, "
+                    "which takes writes, and did so for the last {}",
+                    x.key().text(), s->key().text(), p->key().text(), ms_text(window())));
+            }
+        }
+    }
+
+    void look_for_others_asked(const Server& x) {
+        for (const auto& [other, deed] : asked_) {
+            if (other == &x || !other->running()) continue;
+            const bool leads = !other->in_recovery();
+            if (leads && descends_from(x.branch(), other->branch())) continue;
+            violated(fmt::format("{} is asked to promote itself although {} was asked before and {}",
+                                 x.key().text(), other->key().text(), leads ? "leads" : "may still do so"));
+        }
+    }
+
+    bool on_record(const std::string& deed) const {
+        return std::ranges::any_of(world().disk().steps, [&](const auto& of) {
+            return std::ranges::any_of(of.second, [&](const auto& step) { return step.deed == deed; });
+        });
+    }
+
+    std::map<const Server*, std::string> asked_;
+};
+
+}  // namespace
+
+constinit const CheckerInfo one_history{
+    "one_history",
+    "Two servers of one cluster never both acknowledge writes that survive on different branches because of "
+    "an "
+    "action of Baton's while a replica was still receiving.",
+    [](Examined e) -> std::unique_ptr<Checker> { return std::make_unique<OneHistory>(e); }};
+
+}  // namespace baton::sim
