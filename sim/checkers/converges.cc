@@ -53,10 +53,11 @@ class Picture {
         if (!up) return {};
         if (seen->is_primary() == s.in_recovery()) return "is shown in a role that it does not have";
         if (!s.in_recovery()) return {};
-        const auto shown = seen->upstream ? seen->upstream->text() : "nobody";
-        const auto follows = s.streams_from() ? s.streams_from()->text() : s.conninfo.hosts.at(0).text();
-        return shown == follows ? std::string{}
-                                : fmt::format("follows {}, and is shown below {}", follows, shown);
+        const auto follows = s.streams_from().value_or(s.conninfo.hosts.at(0));
+        const auto above = view_->topology->find_instance(follows);
+        if (seen->upstream && above && above->key == *seen->upstream) return {};
+        return fmt::format("follows {}, and is shown below {}", follows.text(),
+                           seen->upstream ? seen->upstream->text() : "nobody");
     }
 
     std::string of_place(const Server& s) const {
@@ -108,13 +109,15 @@ class Picture {
         return at == world_.servers().end() ? nullptr : at->get();
     }
 
-    bool is_reported(const topology::InstanceKey& key, std::span<const Code> codes) const {
-        return std::ranges::any_of(*view_->problems, [&](const analysis::Problem& p) {
-            return p.instance == key && std::ranges::find(codes, p.code) != codes.end();
-        });
+    bool is_reported(const topology::InstanceKey& name, std::span<const Code> codes) const {
+        const auto known = view_->topology->find_instance(name);
+        return known && std::ranges::any_of(*view_->problems, [&](const analysis::Problem& p) {
+                   return p.instance == known->key && std::ranges::find(codes, p.code) != codes.end();
+               });
     }
 
-    /// By a problem of its own, or by one of its upstream's that says who does not receive.
+    /// By a problem of its own, by one of its upstream's that says who does not receive, or because what is
+    /// above it is.
     bool reported(const Server& s) const {
         constexpr std::array own{Code::replica_diverged, Code::slot_wal_lost, Code::replay_paused,
                                  Code::stranded_standby, Code::missing_privilege};
@@ -128,7 +131,9 @@ class Picture {
                                    Code::dead_primary_and_some_standbys};
         if (is_reported(s.key(), own)) return true;
         const auto* upstream = upstream_of(s);
-        return upstream != nullptr && is_reported(upstream->key(), above);
+        if (upstream == nullptr) return false;
+        const bool through = upstream != leader_ && s.receives_from() == upstream;
+        return is_reported(upstream->key(), above) || (through && reported(*upstream));
     }
 
     World& world_;
@@ -153,8 +158,7 @@ std::string unsettled(World& world) {
 constinit const CheckerInfo converges{
     "converges",
     "After faults end, within a bound of virtual time, the cluster has one primary, everyone reachable "
-    "follows it, and "
-    "no recovery is open.",
+    "follows it, and no recovery is open.",
     [](Examined e) -> std::unique_ptr<Checker> { return std::make_unique<Converges>(e); }};
 
 }  // namespace baton::sim

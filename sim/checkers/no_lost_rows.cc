@@ -72,6 +72,7 @@ class NoLostRows final : public Onlooker {
                     .window = window(),
                     .lineage = failed != nullptr ? failed->branch() : x.branch()};
         asked.synchronous = failed != nullptr && demands_confirmation(*failed);
+        acknowledged_on(asked.lineage);
         for (auto& on : rows_) {
             if (!on.superseded && descends_from(on.branch, asked.lineage)) on.superseded = asked.at;
         }

@@ -16,8 +16,8 @@ namespace {
 /// - a standby that could be asked was receiving from a server that writes, for all of the window, or
 /// - another server that was asked before runs and leads, or may still come to lead.
 /// Left out: who was asked before and may not promote itself (no privilege), whom an operator has
-/// acknowledged, the successor of a recovery that ended well (it can fail like any other primary), and requests
-/// of which the record that the manager was given back says nothing.
+/// acknowledged, the successor of a recovery that ended well (it can fail like any other primary), and
+/// requests of which the record that the manager was given back says nothing.
 class OneHistory final : public Onlooker {
   public:
     explicit OneHistory(Examined examined) : Onlooker(examined, one_history.name) {}
