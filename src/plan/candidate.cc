@@ -34,6 +34,9 @@ struct Question {
     MonoTime now;
     Timeline timeline = 0;  ///< on which the WAL counts; 0 = unknown
     Lsn last_known;         ///< of the failed primary
+    /// Nobody who can be asked followed the failed primary to its timeline: those whom it left there may
+    /// lead.
+    bool nobody_followed = false;
 
     bool is_requested(const Instance& i) const { return requested && i.known_as(*requested); }
     std::optional<MonoTime> suspected() const { return failed ? failed->health.suspect_since : std::nullopt; }
@@ -68,27 +71,59 @@ Objection foreign_system(const Question& q, const Instance& i) {
                        q.cluster.id);
 }
 
-Objection outside_the_tree(const Question& q, const Instance& i) {
-    if (q.cluster.is_below(i.key, q.failed_key)) return std::nullopt;
-    return "it does not replicate from " + q.failed_key.text() +
-           (i.upstream ? " but from " + i.upstream->text() : std::string(" nor from anybody"));
-}
-
 Ancestry standing_of(const Question& q, const Instance& i) {
     if (q.timeline == 0 || defect("ignore-timeline")) return Ancestry::same;
     return ancestry(i.seen->timeline, i.seen->received, q.timeline, q.cluster.history.get());
 }
 
+/// Where its timeline ends, in whole records: the last page that a dying primary sends may end within one,
+/// which no promotion keeps.
+Lsn end_of_records(const Instance& i) {
+    return i.seen->receiving() || i.seen->replay_paused ? i.seen->received : i.seen->replayed;
+}
+
+/// It stayed where the failed primary was promoted, and is not past that point. Where nobody could read the
+/// history, the last known position of the failed primary stands for the point: it is not before it.
+bool left_at_the_fork(const Question& q, const Instance& i) {
+    if (!q.nobody_followed || i.seen->timeline == 0 || i.seen->timeline >= q.timeline) return false;
+    const auto end = end_of_records(i);
+    const auto how = ancestry(i.seen->timeline, end, q.timeline, q.cluster.history.get());
+    if (how != Ancestry::unknown) return how == Ancestry::behind;
+    return i.seen->timeline + 1 == q.timeline && end <= q.last_known;
+}
+
+/// Nobody has told it to follow the failed primary yet: it still names the one that was primary before.
+bool names_the_one_before(const Question& q, const Instance& i) {
+    const auto* upstream = i.upstream ? q.cluster.find(*i.upstream) : nullptr;
+    return left_at_the_fork(q, i) && upstream != nullptr && upstream->is_primary() && upstream->seen &&
+           upstream->seen->timeline == i.seen->timeline;
+}
+
+Objection outside_the_tree(const Question& q, const Instance& i) {
+    if (q.cluster.is_below(i.key, q.failed_key) || names_the_one_before(q, i)) return std::nullopt;
+    return "it does not replicate from " + q.failed_key.text() +
+           (i.upstream ? " but from " + i.upstream->text() : std::string(" nor from anybody"));
+}
+
 Objection diverged(const Question& q, const Instance& i) {
-    if (standing_of(q, i) != Ancestry::diverged) return std::nullopt;
+    if (standing_of(q, i) != Ancestry::diverged || left_at_the_fork(q, i)) return std::nullopt;
     return fmt::format("it is at {} on timeline {}, past the fork to timeline {}", i.seen->received.text(),
                        i.seen->timeline, q.timeline);
 }
 
 Objection foreign_timeline(const Question& q, const Instance& i) {
-    if (standing_of(q, i) == Ancestry::same) return std::nullopt;
+    if (standing_of(q, i) == Ancestry::same || left_at_the_fork(q, i)) return std::nullopt;
     return fmt::format("it is on timeline {}, {} was on {}", i.seen->timeline, q.failed_key.text(),
                        q.timeline);
+}
+
+Objection half_copied(const Question& q, const Instance& i) {
+    if (!i.seen->half_copied) return std::nullopt;
+    return fmt::format(
+        "it was going over to timeline {} and has copied its WAL up to {} only, short of {}: promoted now, "
+        "PostgreSQL would stop there for good; it gets the rest when {} or another server of that timeline "
+        "is back",
+        i.seen->timeline, i.seen->half_copied->text(), i.seen->replayed.text(), q.failed_key.text());
 }
 
 Objection replay_paused(const Question&, const Instance& i) {
@@ -160,8 +195,30 @@ bool synchronous(const Question& q) {
     return q.failed && q.failed->seen && analysis::waits_for_standbys(q.failed->seen->settings);
 }
 
+/// Nobody confirmed a commit of the failed primary: nobody was seen to, and nobody is out of sight who may
+/// have.
+bool acknowledged_nothing(const Question& q) {
+    const auto& senders = q.failed->seen->senders;
+    const bool confirmed = std::ranges::any_of(
+        senders, [](const auto& s) { return s.sync_state == "sync" || s.sync_state == "quorum"; });
+    return !confirmed && std::ranges::all_of(q.cluster.instances, [&](const auto& i) {
+        const bool dead = i->health.confirmed && i->health.reach == Reach::refused;
+        return i->known_as(q.failed_key) || dead || answers(*i);
+    });
+}
+
+/// Commits waited for it before the promotion, too, or for nobody.
+bool held_all_before_the_fork(const Question& q, const Instance& i) {
+    return std::ranges::any_of(q.cluster.primaries(), [&](const Instance* p) {
+        if (p->known_as(q.failed_key) || !p->seen || p->seen->timeline != i.seen->timeline) return false;
+        return !analysis::waits_for_standbys(p->seen->settings) || analysis::listed_as_synchronous(*p, i);
+    });
+}
+
 Objection not_synchronous(const Question& q, const Instance& i) {
     if (!synchronous(q) || analysis::listed_as_synchronous(*q.failed, i)) return std::nullopt;
+    if (left_at_the_fork(q, i) && acknowledged_nothing(q) && held_all_before_the_fork(q, i))
+        return std::nullopt;
     return fmt::format("commits of {} waited for '{}', and it was not among the synchronous ones",
                        q.failed_key.text(), q.failed->seen->settings.synchronous_standby_names);
 }
@@ -206,6 +263,7 @@ constexpr std::array checks{
     Check{Rejection::foreign_system, Lifted::never, foreign_system},
     Check{Rejection::other_upstream, Lifted::never, outside_the_tree},
     Check{Rejection::diverged, Lifted::never, diverged},
+    Check{Rejection::half_copied, Lifted::never, half_copied},
     Check{Rejection::foreign_timeline, Lifted::by_force, foreign_timeline},
     Check{Rejection::older_major_version, Lifted::never, older_major_version},
     Check{Rejection::must_not, Lifted::by_force, must_not},
@@ -249,8 +307,8 @@ Verdict judge(const Question& q, const Instance& i) {
     const bool about_its_wal = std::ranges::any_of(checks, [&](const Check& c) {
         return verdict.rejected && c.reason == reason && c.lifted == Lifted::never;
     });
-    verdict.can_donate =
-        !about_its_wal && reason != Rejection::foreign_timeline && standing_of(q, i) == Ancestry::same;
+    verdict.can_donate = !about_its_wal && reason != Rejection::foreign_timeline &&
+                         (standing_of(q, i) == Ancestry::same || left_at_the_fork(q, i));
     return verdict;
 }
 
@@ -396,6 +454,13 @@ std::string why_chosen(const Question& q, const Instance& chosen, const Choice& 
         text += fmt::format("; {} behind the last known position of {}", bytes_text(choice.bytes_behind),
                             q.failed_key.text());
     }
+    if (left_at_the_fork(q, chosen)) {
+        text += fmt::format(
+            "; it is on timeline {}, and nobody who can be asked followed {} to timeline {}: what {} wrote "
+            "there "
+            "is given up",
+            chosen.seen->timeline, q.failed_key.text(), q.timeline, q.failed_key.text());
+    }
     if (q.is_requested(chosen)) text += "; the operator asked for it";
     if (!verdict.lifted.empty()) {
         text += fmt::format("; {} although {}", q.forced ? "forced" : "requested",
@@ -462,9 +527,14 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
                         const std::optional<InstanceKey>& requested, bool forced, MonoTime now) {
     const auto* known = cluster.find(failed_name);
     const auto failed = known != nullptr ? known->key : failed_name;
-    const auto q = make_question(cluster, failed, policy, requested, forced, now);
+    auto q = make_question(cluster, failed, policy, requested, forced, now);
     Choice choice;
     auto field = judge_all(q, choice);
+    if (field.donors.empty() && q.failed && q.failed->seen) {
+        q.nobody_followed = true;
+        choice = {};
+        field = judge_all(q, choice);
+    }
     const Instance* donor = field.donors.empty() ? nullptr : most_advanced(q, field.donors);
     reject_by_comparison(q, field.eligible, donor ? donor->seen->received : Lsn{}, choice);
     if (!field.eligible.empty()) {

@@ -23,6 +23,8 @@ std::string_view to_string(Rejection reason) {
             return "foreign-timeline";
         case Rejection::diverged:
             return "diverged";
+        case Rejection::half_copied:
+            return "half-copied-timeline";
         case Rejection::replay_paused:
             return "replay-paused";
         case Rejection::delayed:

@@ -37,6 +37,7 @@ enum class Rejection : uint8_t {
     foreign_system,
     foreign_timeline,
     diverged,
+    half_copied,
     replay_paused,
     delayed,
     must_not,

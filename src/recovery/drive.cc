@@ -17,6 +17,10 @@ namespace {
 /// An analysis older than this is not acted on: hooks may have taken minutes.
 constexpr milliseconds analysis_fresh{250};
 constexpr milliseconds look_deadline{2000};
+/// A standby that was told to follow somebody needs up to a second before its having no receiver says
+/// something.
+constexpr milliseconds unfollowed_settles{2000};
+constexpr milliseconds unfollowed_pause{50};
 constexpr std::chrono::hours lost_downtime{24 * 365};
 
 bool is_promote(const plan::Step& step) {
@@ -192,6 +196,7 @@ Task<void> Impl::drive_primary(CasePtr c) {
     policy.ignored_for_promotion = [c, filter = options_.plan.ignored_for_promotion](const InstanceKey& key) {
         return std::ranges::find(c->excluded, key) != c->excluded.end() || (filter && filter(key));
     };
+    c->replaced = c->record.failed;
     for (;;) {
         const auto cluster = observer_.cluster(c->record.cluster_id);
         if (stopped_) co_return;
@@ -199,7 +204,7 @@ Task<void> Impl::drive_primary(CasePtr c) {
             co_await finish(c, false, "the cluster was forgotten meanwhile");
             co_return;
         }
-        const auto choice = plan::choose_candidate(*cluster, c->record.failed, policy, c->candidate,
+        const auto choice = plan::choose_candidate(*cluster, c->replaced, policy, c->candidate,
                                                    c->record.forced, clock_.now());
         note_choice(*c, choice);
         if (!choice.chosen) {
@@ -210,9 +215,9 @@ Task<void> Impl::drive_primary(CasePtr c) {
             }
             co_return;
         }
-        const auto plan =
-            plan::plan_primary_failover(*cluster, c->record.failed, choice, policy, clock_.now());
+        const auto plan = plan::plan_primary_failover(*cluster, c->replaced, choice, policy, clock_.now());
         c->record.lost = plan.lost;
+        if (c->replaced != c->record.failed) c->record.lost.push_back(c->replaced);
         for (const auto& remark : plan.remarks)
             c->journal->note(remark);
         std::vector<std::vector<plan::Step>> rest;
@@ -221,6 +226,7 @@ Task<void> Impl::drive_primary(CasePtr c) {
             side_by_side.push_back(rewire(c, std::move(rest)));
             side_by_side.push_back(run_post_hooks(c));
             co_await gather(clock_, std::move(side_by_side));
+            if (co_await died_unfollowed(c)) continue;
             co_await finish(c, true, {});
             co_return;
         }
@@ -336,7 +342,11 @@ Task<int> Impl::rewire(CasePtr c, std::vector<std::vector<plan::Step>> rest) {
                 c->record.errors.push_back(outcome.result.error().text());
                 const bool about_replica =
                     step.kind == plan::StepKind::follow || step.kind == plan::StepKind::verify_streaming;
-                if (about_replica && failed.insert(step.target).second) c->record.lost.push_back(step.target);
+                // Where its upstream died it has lost nothing: whoever replaces that one leads it on.
+                const auto cluster = observer_.cluster(c->record.cluster_id);
+                if (about_replica && failed.insert(step.target).second &&
+                    !proven_dead(cluster.get(), step.upstream))
+                    c->record.lost.push_back(step.target);
             } else if (step.kind == plan::StepKind::verify_streaming) {
                 c->record.participating.push_back(step.target);
                 ++done;
@@ -345,6 +355,67 @@ Task<int> Impl::rewire(CasePtr c, std::vector<std::vector<plan::Step>> rest) {
     }
     save(*c);
     co_return done;
+}
+
+/// What the standbys say of a successor that refuses connections. Nothing: it is not proven dead (any more),
+/// or the failed primary is back, or somebody who may follow it does not answer.
+std::optional<analysis::Counts> Impl::testimony_on_successor(const topology::Cluster& cluster,
+                                                             const Case& c) const {
+    const auto& successor = *c.record.successor;
+    const auto* failed = cluster.find(c.record.failed);
+    if (!proven_dead(&cluster, successor) ||
+        (failed != nullptr && topology::known_alive(failed->health.reach)))
+        return std::nullopt;
+    const auto before = failed != nullptr && failed->seen ? failed->seen->timeline : topology::Timeline{};
+    analysis::Counts counts;
+    for (const auto& i : cluster.instances) {
+        if (!i->is_standby() || i->known_as(successor) || proven_dead(&cluster, i->key)) continue;
+        const bool followed = !i->seen || (i->seen->timeline > before && !i->seen->half_copied);
+        if (!i->health.ok() || followed) return std::nullopt;
+        const auto says = analysis::testimony(*i, *cluster.find(successor));
+        if (says == analysis::Testimony::vetoes) return std::nullopt;
+        // Right after it was told to follow, its settings may still name the one before.
+        const bool held = i->testimony_held_until && i->seen->asked_at < *i->testimony_held_until;
+        ++(says == analysis::Testimony::agrees && !held ? counts.agree : counts.undecided);
+    }
+    return counts;
+}
+
+/// The late form of scenario 20: the promotion took place, and the new primary died before anybody followed
+/// it. Nobody but its clients knows its timeline, and a standby that is left takes its place in the same
+/// recovery. Not before those that were told to follow it had the time to, and could not; not where somebody
+/// may have followed it out of our sight.
+Task<bool> Impl::died_unfollowed(CasePtr c) {
+    const auto successor = *c->record.successor;
+    if (!c->record.participating.empty() || stopped_) co_return false;
+    const auto snapshot = observer_.cluster(c->record.cluster_id);
+    if (!proven_dead(snapshot.get(), successor)) co_return false;
+    ClusterPtr cluster;
+    for (const auto deadline = clock_.now() + unfollowed_settles;;
+         co_await clock_.sleep_for(unfollowed_pause)) {
+        cluster = co_await look_at_everyone(c->record.cluster_id);
+        const auto counts =
+            cluster && !stopped_ ? testimony_on_successor(*cluster, *c) : std::optional<analysis::Counts>();
+        if (!counts || (counts->undecided > 0 && clock_.now() >= deadline)) co_return false;
+        if (counts->undecided > 0) continue;
+        if (counts->agree == 0) co_return false;
+        break;
+    }
+    c->journal->note(
+        fmt::format("{} died before anybody followed it, and what it wrote is on no server that answers: "
+                    "choosing another "
+                    "candidate",
+                    successor.text()));
+    if (cluster->find(successor)->is_primary()) c->replaced = successor;
+    c->excluded.push_back(successor);
+    c->candidate.reset();
+    c->record.successor.reset();
+    c->record.successor_position.clear();
+    c->record.lost.clear();
+    c->blocks = true;
+    c->judged = clock_.now();
+    save(*c);
+    co_return true;
 }
 
 Task<int> Impl::hooks_of(CasePtr c, std::string name, std::vector<std::string> commands) {

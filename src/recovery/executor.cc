@@ -21,6 +21,11 @@ Task<void> connect_actor(std::shared_ptr<std::unique_ptr<engine::Actor>> actor,
 
 }  // namespace
 
+bool proven_dead(const topology::Cluster* cluster, const topology::InstanceKey& key) {
+    const auto* i = cluster != nullptr ? cluster->find(key) : nullptr;
+    return i != nullptr && i->health.confirmed && i->health.reach == topology::Reach::refused;
+}
+
 void WarmActors::warm(const InstanceKey& key) {
     if (actors_.contains(key)) return;
     Warm w{std::make_shared<std::unique_ptr<engine::Actor>>(engine_.make_actor(key)),
@@ -135,9 +140,7 @@ Task<Result<void>> Executor::promote(std::string cluster_id, plan::Step step,
             co_return std::unexpected(done.error());
         co_await observer_.look_again({step.target}, std::min(deadline, clock_.now() + promotion_slice));
         const auto cluster = observer_.cluster(cluster_id);
-        const auto* target = cluster ? cluster->find(step.target) : nullptr;
-        if (target != nullptr && target->health.confirmed && target->health.reach == topology::Reach::refused)
-            co_return std::unexpected(done.error());
+        if (proven_dead(cluster.get(), step.target)) co_return std::unexpected(done.error());
     }
 }
 
@@ -156,7 +159,7 @@ Task<Result<void>> Executor::catch_up(std::string cluster_id, plan::Step step, M
         const auto cluster = observer_.cluster(cluster_id);
         const auto* target = cluster ? cluster->find(step.target) : nullptr;
         if (target != nullptr && target->health.ok() && target->seen &&
-            target->seen->received >= step.position) {
+            target->seen->received >= step.position && !target->seen->half_copied) {
             co_return Result<void>{};
         }
         if (clock_.now() >= deadline) {
@@ -180,12 +183,19 @@ Task<Result<void>> Executor::verify_streaming(std::string cluster_id, plan::Step
         const auto* up = cluster ? cluster->find(step.upstream) : nullptr;
         const bool right_branch =
             up == nullptr || !up->seen || !streams || target->seen->timeline >= up->seen->timeline;
-        if (streams && right_branch) co_return Result<void>{};
+        // Until it has copied what it replayed it cannot be promoted: it does not yet stand in for anybody.
+        if (streams && right_branch && !target->seen->half_copied) co_return Result<void>{};
+        if (proven_dead(cluster.get(), step.upstream)) {
+            co_return fail(ErrorKind::refused,
+                           fmt::format("{} died before this server followed it", step.upstream.text()),
+                           step.target.text());
+        }
         if (clock_.now() >= deadline) {
-            const std::string state = target == nullptr || !target->seen ? "is not answering"
-                                      : target->seen->receiver
-                                          ? "has a receiver in state " + target->seen->receiver->status
-                                          : "has no WAL receiver";
+            const std::string state =
+                target == nullptr || !target->seen ? "is not answering"
+                : target->seen->half_copied ? "has copied WAL up to " + target->seen->half_copied->text()
+                : target->seen->receiver    ? "has a receiver in state " + target->seen->receiver->status
+                                            : "has no WAL receiver";
             co_return fail(ErrorKind::timeout,
                            fmt::format("does not stream from {}: it {}; see its server log for the reason",
                                        step.upstream.text(), state),

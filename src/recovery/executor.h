@@ -61,6 +61,9 @@ class Executor {
     WarmActors& warm_;
 };
 
+/// It refuses connections, and a new one was tried.
+bool proven_dead(const topology::Cluster* cluster, const topology::InstanceKey& key);
+
 /// The steps of `plan`, grouped by phase, in order.
 std::vector<std::vector<plan::Step>> phases(const plan::Plan& plan);
 

@@ -42,6 +42,7 @@ struct Case {
     bool post_hook_failed = false;      ///< and the configuration counts that
     MonoTime judged{};                  ///< when the failure was last known to last
     std::vector<InstanceKey> excluded;  ///< candidates that failed in this recovery
+    InstanceKey replaced;  ///< who is to be replaced now: the failed one, or a successor that died
 };
 using CasePtr = std::shared_ptr<Case>;
 
@@ -114,6 +115,9 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<void> pass_over(CasePtr c, InstanceKey candidate);
     Task<bool> promotion_failed(CasePtr c, StepOutcome outcome);
     Task<int> rewire(CasePtr c, std::vector<std::vector<plan::Step>> phases);
+    std::optional<analysis::Counts> testimony_on_successor(const topology::Cluster& cluster,
+                                                           const Case& c) const;
+    Task<bool> died_unfollowed(CasePtr c);
     void note_choice(Case& c, const plan::Choice& choice);
     void promoted(Case& c, const StepOutcome& outcome);
     Task<int> run_post_hooks(CasePtr c);
