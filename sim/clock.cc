@@ -75,36 +75,50 @@ class Process::Executor {
     bool never_at_once_;
 };
 
-void Scheduler::push(Entry entry) {
-    heap_.push_back(entry);
-    size_t at = heap_.size() - 1;
-    while (at > 0) {
-        const size_t above = (at - 1) / 4;
-        if (std::pair(heap_[above].when, heap_[above].id) < std::pair(entry.when, entry.id)) break;
-        heap_[at] = heap_[above];
-        at = above;
-    }
+void Scheduler::put(size_t at, const Entry& entry) {
     heap_[at] = entry;
+    slot_of({0, entry.slot}).place = static_cast<uint32_t>(at);
 }
 
-void Scheduler::pop() {
-    const auto last = heap_.back();
-    heap_.pop_back();
-    if (heap_.empty()) return;
-    size_t at = 0;
+void Scheduler::rise(size_t at, const Entry& entry) {
+    while (at > 0) {
+        const size_t above = (at - 1) / 4;
+        if (!entry.before(heap_[above])) break;
+        put(at, heap_[above]);
+        at = above;
+    }
+    put(at, entry);
+}
+
+void Scheduler::sink(size_t at, const Entry& entry) {
     for (;;) {
         const size_t first = at * 4 + 1;
         if (first >= heap_.size()) break;
         size_t least = first;
         for (size_t i = first + 1; i < std::min(first + 4, heap_.size()); ++i) {
-            if (std::pair(heap_[i].when, heap_[i].id) < std::pair(heap_[least].when, heap_[least].id))
-                least = i;
+            if (heap_[i].before(heap_[least])) least = i;
         }
-        if (std::pair(last.when, last.id) < std::pair(heap_[least].when, heap_[least].id)) break;
-        heap_[at] = heap_[least];
+        if (entry.before(heap_[least])) break;
+        put(at, heap_[least]);
         at = least;
     }
-    heap_[at] = last;
+    put(at, entry);
+}
+
+void Scheduler::push(const Entry& entry) {
+    heap_.push_back(entry);
+    rise(heap_.size() - 1, entry);
+}
+
+void Scheduler::take_out(size_t at) {
+    const auto last = heap_.back();
+    heap_.pop_back();
+    if (at == heap_.size()) return;
+    if (at > 0 && last.before(heap_[(at - 1) / 4])) {
+        rise(at, last);
+    } else {
+        sink(at, last);
+    }
 }
 
 Scheduler::Key Scheduler::add(MonoTime when, Process* owner) {
@@ -132,6 +146,7 @@ void Scheduler::release(Slot& slot, uint32_t index) {
 void Scheduler::cancel(const Key& key) {
     if (key.id == 0 || slot_of(key).id != key.id) return;
     auto& slot = slot_of(key);
+    take_out(slot.place);
     slot.owner->post(std::move(slot.action), false);
     release(slot, key.slot);
 }
@@ -142,6 +157,7 @@ void Scheduler::leave(Process* process) {
     for (uint32_t index = 0; index < blocks_.size() * slots_of_a_block; ++index) {
         auto& slot = slot_of({0, index});
         if (slot.id == 0 || slot.owner != process) continue;
+        take_out(slot.place);
         dropped.push_back(std::move(slot.action));
         release(slot, index);
     }
@@ -152,11 +168,6 @@ bool Scheduler::run_ready() {
         if (process->run_one()) return true;
     }
     return false;
-}
-
-void Scheduler::skip_cancelled() {
-    while (!heap_.empty() && slot_of({0, heap_.front().slot}).id != heap_.front().id)
-        pop();
 }
 
 bool Scheduler::step(MonoTime deadline) {
@@ -171,10 +182,9 @@ bool Scheduler::step(MonoTime deadline) {
         return true;
     }
     if (run_ready()) return true;
-    skip_cancelled();
     if (heap_.empty() || heap_.front().when > deadline) return false;
     const auto entry = heap_.front();
-    pop();
+    take_out(0);
     if (entry.when != now_) steps_at_this_moment_ = 0;
     now_ = entry.when;
     run(entry);

@@ -52,6 +52,7 @@ class Scheduler {
     };
     struct Slot {
         uint64_t id = 0;           ///< 0: free
+        uint32_t place = 0;        ///< in the heap
         Process* owner = nullptr;  ///< null: the world itself
         MonoTime due{};            ///< by the owner's clock
         Action action;
@@ -60,6 +61,9 @@ class Scheduler {
         MonoTime when;
         uint64_t id;
         uint32_t slot;
+        bool before(const Entry& other) const {
+            return when != other.when ? when < other.when : id < other.id;
+        }
     };
     static constexpr uint32_t slots_of_a_block = 256;
 
@@ -67,14 +71,16 @@ class Scheduler {
         return blocks_[key.slot / slots_of_a_block][key.slot % slots_of_a_block];
     }
     Key add(MonoTime when, Process* owner);
-    void push(Entry entry);
-    void pop();
+    void put(size_t at, const Entry& entry);
+    void rise(size_t at, const Entry& entry);
+    void sink(size_t at, const Entry& entry);
+    void push(const Entry& entry);
+    void take_out(size_t at);
     void release(Slot& slot, uint32_t index);
     void cancel(const Key& key);
     void join(Process* process) { processes_.push_back(process); }
     void leave(Process* process);
     bool run_ready();
-    void skip_cancelled();
     bool step(MonoTime deadline);
     void run(const Entry& entry);
 
@@ -82,7 +88,7 @@ class Scheduler {
     uint64_t steps_ = 0;
     uint64_t next_id_ = 1;
     uint64_t steps_at_this_moment_ = 0;
-    std::vector<Entry> heap_;  ///< of those that were cancelled, too
+    std::vector<Entry> heap_;  ///< four below each; the next event comes first
     std::vector<std::unique_ptr<Slot[]>> blocks_;
     std::vector<uint32_t> free_;
     std::vector<Process*> processes_;
@@ -117,6 +123,7 @@ class Process final : public Clock {
 
     /// Somebody sets the wall clock; the monotonic one knows nothing of it.
     void jump_wall(Duration by) { setting_.wall_ahead += by; }
+    const ClockSetting& setting() const { return setting_; }
     /// From now on both clocks run at other rates; what they show does not jump.
     void set_drift(int drift_ppm, int wall_drift_ppm);
     /// When the world's clock shows what this one shows at `own`; not before that moment.

@@ -22,7 +22,8 @@ Task<Connection::Done> Connection::open(MonoTime deadline) {
     close();
     const auto life = life_;
     auto& network = ground_.network;
-    const auto round_trip = to_server() + network.delay(there_, here_) + network.handshake_losses(here_, there_);
+    const auto round_trip =
+        to_server() + network.delay(there_, here_) + network.handshake_losses(here_, there_);
     co_await clock_.sleep_until(std::min(deadline, clock_.now() + round_trip));
     const auto* server = ground_.server(to_);
     if (server == nullptr || link() == Link::silent || clock_.now() >= deadline) {

@@ -45,9 +45,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void close();
     void on_end(std::function<void()> callback) { on_end_ = std::move(callback); }
     const std::string& party() const { return party_; }
+    const InstanceKey& to() const { return to_; }
 
     /// The server's side ends the session (FATAL, RST); the news arrives when the network lets it.
     void end(std::string message, std::string sqlstate);
+    /// Something between the two ends it, and this side knows at once.
+    void cut(const std::string& why) { ended(why, {}); }
     /// A parked request of a hung server goes on.
     void resume();
 

@@ -11,6 +11,7 @@ using engine::Looked;
 using engine::ObservationPtr;
 using engine::Unreached;
 
+constexpr milliseconds lookup_time{1};
 constexpr milliseconds request_again_after{50};
 constexpr milliseconds poll_interval{2};
 
@@ -262,16 +263,25 @@ std::unique_ptr<engine::Actor> SimEngine::make_actor(const InstanceKey& key) {
                                       key);
 }
 
-Task<Result<std::vector<std::string>>> SimEngine::resolve(std::string host, MonoTime) {
-    co_await clock_.sleep_for(milliseconds(1));
+Task<Result<std::vector<std::string>>> SimEngine::resolve(std::string host, MonoTime deadline) {
+    const auto trouble = ground_.names.of(host);
+    const auto answers = clock_.now() + lookup_time + trouble.takes;
+    if (trouble.takes > Duration{} && answers > deadline) {
+        co_await clock_.sleep_until(deadline);
+    } else {
+        co_await clock_.sleep_until(answers);
+        if (!trouble.fails) resolved_.insert(host);
+    }
     const auto known = known_addresses(host);
     if (known.empty()) co_return fail(ErrorKind::unreachable, "name does not resolve", host);
     co_return known;
 }
 
 std::vector<std::string> SimEngine::known_addresses(const std::string& host) const {
+    const auto& trouble = ground_.names.of(host);
+    const bool unknown = (trouble.fails || trouble.takes > Duration{}) && !resolved_.contains(host);
     const auto at = ground_.addresses.find(host);
-    if (at == ground_.addresses.end()) return {};
+    if (unknown || at == ground_.addresses.end()) return {};
     return {at->second};
 }
 

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "engine/engine.h"
 #include "sim/connection.h"
 
@@ -21,6 +24,7 @@ class SimEngine final : public engine::Engine {
     Ground& ground_;
     Clock& clock_;
     const std::string party_;
+    std::set<std::string> resolved_;  ///< names that were looked up with success
 };
 
 }  // namespace baton::sim

@@ -16,6 +16,21 @@ using topology::InstanceKey;
 
 class Server;
 
+/// What becomes of those who look a name up. What they knew before stands in, as a resolver's cache does.
+struct NameService {
+    struct Trouble {
+        bool fails = false;
+        Duration takes{};  ///< beyond the millisecond that it takes anyway
+    };
+    Trouble everybody;
+    std::map<std::string, Trouble> names;  ///< in place of `everybody`
+
+    const Trouble& of(const std::string& name) const {
+        const auto at = names.find(name);
+        return at == names.end() ? everybody : at->second;
+    }
+};
+
 /// What every part of the world stands on.
 struct Ground {
     explicit Ground(uint64_t first_seed) : seed(first_seed), network(first_seed), trace(scheduler) {}
@@ -26,6 +41,7 @@ struct Ground {
     Trace trace;
     std::map<InstanceKey, Server*> servers;        ///< by key and by every other name
     std::map<std::string, std::string> addresses;  ///< of host names
+    NameService names;
     std::vector<Watcher*> watchers;
 
     /// `tell(&Watcher::promoted, server)`

@@ -25,8 +25,8 @@ struct LinkFault {
     bool long_tail = false;  ///< one message in a hundred takes ten to fifty times as long
 };
 
-/// Who reaches whom, and how fast. Parties are host names: servers' hosts, "manager", "client", "router". A link
-/// has two directions, each with a state of its own. Messages are TCP's: what is lost is sent again.
+/// Who reaches whom, and how fast. Parties are host names: servers' hosts, "manager", "client", "router". A
+/// link has two directions, each with a state of its own. Messages are TCP's: what is lost is sent again.
 class Network {
   public:
     /// Short for a host name, for those who ask at every message.
@@ -109,9 +109,7 @@ class Network {
     static constexpr HostId none = 0xffff;
 
     const Effect& effect(HostId from, HostId to) const { return effects_[from * hosts_.size() + to]; }
-    Link one_way(HostId from, HostId to) const {
-        return faults_none_ ? Link::up : effect(from, to).state;
-    }
+    Link one_way(HostId from, HostId to) const { return faults_none_ ? Link::up : effect(from, to).state; }
     void set_plain(HostId from, HostId to, const std::function<void(LinkFault&)>& change);
     uint64_t add(Fault fault);
     Duration worse(Duration plain, const Effect& effect);

@@ -15,8 +15,8 @@ std::optional<topology::Receiver> Server::observe_receiver() const {
     row.sender_port = receiver_->upstream.port;
     row.slot = settings.primary_slot_name;
     row.received_timeline = timeline();
-    row.written = row.flushed = position_;
-    row.latest_end = receiver_->latest_end;
+    row.written = row.flushed = received();
+    row.latest_end = std::max(receiver_->latest_end, partial_end_);
     row.last_message_age = std::chrono::duration_cast<milliseconds>(age);
     return row;
 }
@@ -56,7 +56,8 @@ topology::Observation Server::observe() const {
     seen.role = in_recovery_ ? topology::Role::standby : topology::Role::primary;
     seen.timeline = timeline();
     if (in_recovery_) {
-        seen.received = position_;
+        seen.received = received();
+        seen.half_copied = half_copied_;
         seen.replayed = replayed_;
         seen.replay_paused = replay_paused_;
         if (last_commit_ != MonoTime{}) {

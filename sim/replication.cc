@@ -89,6 +89,8 @@ std::optional<std::string> Server::refuses_standby(const Server& standby, bool n
         if (at == slots_.end()) return fmt::format("replication slot \"{}\" does not exist", slot);
         if (at->second.active) return fmt::format("replication slot \"{}\" is active", slot);
         if (at->second.wal_status == "lost") return "requested WAL segment has already been removed";
+    } else if (wal_keep_bytes > 0 && standby.position_ < oldest_wal()) {
+        return "requested WAL segment has already been removed";
     }
     if (!leads_to(standby.branch_, standby.position_, branch_)) {
         return fmt::format("requested starting point {} on timeline {} is not in this server's history",
@@ -111,7 +113,8 @@ void Server::begin_streaming(uint64_t generation, const InstanceKey& host, Serve
                  .streaming = true,
                  .last_message = now,
                  .latest_end = upstream.position_};
-    branch_ = upstream.branch_;
+    partial_end_ = {};
+    adopt(upstream.branch_);
     const auto& slot = settings.primary_slot_name;
     upstream.downlinks_[pid] = {.standby = this,
                                 .generation = generation,
@@ -155,7 +158,10 @@ void Server::watch_timeout(uint64_t generation) {
 
 /// A sender that hears nothing new says so now and then.
 void Server::keep_alive(uint64_t generation) {
-    later(milliseconds(settings.wal_sender_timeout_ms / 2), [this, generation] {
+    // The sender says so when half of its own timeout is over, or because the receiver asks at half of its
+    // own.
+    const auto least = std::min(settings.wal_sender_timeout_ms, settings.wal_receiver_timeout_ms);
+    later(milliseconds(least / 2), [this, generation] {
         if (generation != generation_ || !receiver_) return;
         const auto* from = receiver_->from;
         if (from->running() && !from->hung_ && ground_.network.passes(from->host_, host_))
@@ -188,18 +194,19 @@ void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end) {
     if (!ground_.network.passes(from->host_, host_)) return;
     if (!leads_to(branch_, position_, branch)) return upstream_gone(generation, milliseconds(1));
     if (branch_ != branch) {
-        branch_ = branch;
+        partial_end_ = {};
+        adopt(branch);
         note(fmt::format("follows to timeline {}", timeline()));
     }
+    if (half_copied_) return;
     position_ = std::max(position_, end);
     receiver_->last_message = ground_.scheduler.now();
     receiver_->latest_end = std::max(receiver_->latest_end, end);
     schedule_replay(position_);
     push();
-    later(ground_.network.delay(host_, from->host_),
-          [this, from, pid = receiver_->pid, flushed = position_] {
-              if (ground_.network.passes(host_, from->host_)) from->confirm(pid, flushed, replayed_);
-          });
+    later(ground_.network.delay(host_, from->host_), [this, from, pid = receiver_->pid, flushed = position_] {
+        if (ground_.network.passes(host_, from->host_)) from->confirm(pid, flushed, replayed_);
+    });
 }
 
 void Server::schedule_replay(Lsn end) {

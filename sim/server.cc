@@ -5,6 +5,12 @@
 #include <algorithm>
 
 namespace baton::sim {
+namespace {
+
+/// superuser_reserved_connections
+constexpr int reserved_connections = 3;
+
+}  // namespace
 
 Server::Server(Ground& ground, InstanceKey key, std::string system_identifier)
     : ground_(ground),
@@ -57,6 +63,7 @@ void Server::drop_processes(State next) {
     ++life_;
     state_ = next;
     hung_ = postmaster_hung_ = false;
+    stopping_ = Stopping::no;
     promotion_ = 0;
     promotion_requests_ = 0;
     promotion_asleep_ = false;
@@ -87,6 +94,7 @@ void Server::crash_backend() {
 void Server::start() {
     if (state_ != State::dead) return;
     note("starts");
+    drop_downlinks({});
     state_ = State::starting;
     ++life_;
     later(draw(pace.start), [this] { come_up("accepts connections"); });
@@ -163,6 +171,13 @@ size_t Server::sessions_of(const std::string& party) const {
     }));
 }
 
+size_t Server::sessions() const {
+    return static_cast<size_t>(std::ranges::count_if(sessions_, [](const auto& weak) {
+        const auto session = weak.lock();
+        return session && session->is_open();
+    }));
+}
+
 void Server::block_looks(bool on) {
     looks_blocked_ = on;
     if (on) return;
@@ -175,6 +190,13 @@ void Server::lose_slot(const std::string& name) {
     slots_[name].wal_status = "lost";
 }
 
+void Server::mend_slot(const std::string& name) {
+    const auto at = slots_.find(name);
+    if (at == slots_.end() || at->second.wal_status != "lost") return;
+    note("slot " + name + " is made anew");
+    at->second = {.name = name, .restart = position_, .wal_status = "reserved"};
+}
+
 std::optional<Failure> Server::refuses_login(const std::string& party) const {
     const auto refuse = [&](Reach reach, ErrorKind kind, std::string message, std::string state) {
         return Failure{reach, {kind, std::move(message), key_.text(), std::move(state)}, true};
@@ -183,11 +205,16 @@ std::optional<Failure> Server::refuses_login(const std::string& party) const {
         return refuse(Reach::starting, ErrorKind::starting_up, "the database system is in recovery mode",
                       "57P03");
     }
+    if (stopping_ != Stopping::no) {
+        return refuse(Reach::starting, ErrorKind::starting_up, "the database system is shutting down",
+                      "57P03");
+    }
     if (logins_refused_ && party == "manager") {
         return refuse(Reach::not_permitted, ErrorKind::authentication,
                       "password authentication failed for user \"baton\"", "28P01");
     }
-    if (connections_exhausted_) {
+    const auto room = static_cast<size_t>(std::max(settings.max_connections - reserved_connections, 0));
+    if (connections_exhausted_ || (sessions_.size() >= room && sessions() >= room)) {
         return refuse(Reach::too_many_connections, ErrorKind::too_many_connections,
                       "sorry, too many clients already", "53300");
     }
@@ -195,9 +222,9 @@ std::optional<Failure> Server::refuses_login(const std::string& party) const {
 }
 
 void Server::add_session(const ConnectionPtr& session) {
-    std::erase_if(sessions_, [](const auto& weak) {
+    std::erase_if(sessions_, [&](const auto& weak) {
         const auto known = weak.lock();
-        return !known || !known->is_open();
+        return !known || !known->is_open() || known == session;
     });
     sessions_.push_back(session);
 }
@@ -211,7 +238,8 @@ void Server::look(std::function<void(topology::Observation)> answer) {
 }
 
 bool Server::accepts_writes() const {
-    return running() && !in_recovery_ && !settings.default_transaction_read_only;
+    return running() && stopping_ != Stopping::fast && !in_recovery_ &&
+           !settings.default_transaction_read_only;
 }
 
 void Server::write(uint64_t row, Reply reply) {
@@ -219,12 +247,15 @@ void Server::write(uint64_t row, Reply reply) {
         return reply(
             fail(ErrorKind::sql, "cannot execute INSERT in a read-only transaction", key_.text(), "25006"));
     }
+    if (stopping_ == Stopping::fast) return;
     later(draw(pace.flush), [this, row, reply = std::move(reply)] {
+        if (stopping_ == Stopping::fast) return;
         position_.value += 128;
         replayed_ = position_;
         last_commit_ = ground_.scheduler.now();
         branch_->rows.push_back({position_, row});
         commits_.push_back({{position_, row}, reply});
+        if (max_slot_wal_keep_bytes > 0) give_up_slots();
         push();
         release_commits();
     });
@@ -261,7 +292,9 @@ void Server::promote_later(Duration wait) {
 }
 
 void Server::finish_promotion() {
+    if (half_copied_) return die_of_half_a_copy();
     stop_receiver();
+    partial_end_ = {};
     ++promotions_;
     in_recovery_ = false;
     promotion_requests_ = 0;

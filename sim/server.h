@@ -30,7 +30,11 @@ struct Pace {
     Range start{milliseconds(200), milliseconds(600)};
     Range flush{std::chrono::microseconds(200), std::chrono::microseconds(800)};
     Range replay{std::chrono::microseconds(100), std::chrono::microseconds(600)};
-    Range statement{milliseconds(2), milliseconds(6)};  ///< ALTER SYSTEM, reload, making a slot
+    Range statement{milliseconds(2), milliseconds(6)};    ///< ALTER SYSTEM, reload, making a slot
+    Range shutdown{milliseconds(20), milliseconds(200)};  ///< the last checkpoint
+    /// A standby that goes over to another timeline copies the segment of the fork anew. 0 = that takes no
+    /// time.
+    Range segment_copy{};
     int trap_percent = 33;  ///< promotions asked for within trap_window that sleep out the retry interval
     Duration trap_window = milliseconds(10);
 };
@@ -52,6 +56,9 @@ class Server {
     bool can_see_all = true;          ///< false: pg_monitor is missing
     Duration replay_takes{};          ///< of every record, on top of the pace
     int version_num = 150018;
+    int drift_ppm = 0;                    ///< its clock gains this much: its time-outs come so much earlier
+    int64_t wal_keep_bytes = 0;           ///< what is older goes unless a slot holds it; 0 = everything stays
+    int64_t max_slot_wal_keep_bytes = 0;  ///< a slot that would hold more is lost; 0 = no limit
 
     // Setting up, before time begins to run.
     void become_primary(BranchPtr branch);
@@ -61,7 +68,14 @@ class Server {
     // Faults and their ends.
     void kill();           ///< kill -9 of every process; the host answers with RST
     void crash_backend();  ///< one backend dies; the postmaster recovers by itself
-    void start();          ///< with whatever role its directory says
+    /// As pg_ctl stop does. "fast" ends sessions; "smart" lets clients finish, for half a minute, and lets no
+    /// others in. A primary ends when the standbys that it can reach have all it wrote, a standby at once.
+    void shutdown(bool fast = true);
+    /// Before a kill: whole pages were flushed and sent, and the last of them ends within a record.
+    void leave_partial_record();
+    void start();  ///< with whatever role its directory says
+    /// An operator wipes it, dead or alive, and makes it a standby of `from`, which takes so long.
+    void reclone(Server& from, bool with_slot, Duration takes = seconds(2));
     void restart();
     void power_off();  ///< the host vanishes
     void power_on();
@@ -78,6 +92,8 @@ class Server {
     /// A lock on the catalog: statements that look wait, a mere proof of life does not.
     void block_looks(bool on);
     void lose_slot(const std::string& name);
+    /// An operator makes it anew.
+    void mend_slot(const std::string& name);
     /// The startup process gets stuck: a promotion that was asked for never ends.
     void stall_promotions(bool on) { promotions_stall_ = on; }
     /// Cable or firewall changed: what was waiting for a link goes on.
@@ -107,13 +123,22 @@ class Server {
 
     // For checkers and tests.
     /// Answers those who come anew: not dead, starting, stopped or full.
-    bool serves() const { return running() && !hung_for_new_sessions() && !connections_exhausted_; }
+    bool serves() const {
+        return running() && stopping_ == Stopping::no && !hung_for_new_sessions() && !connections_exhausted_;
+    }
     /// The server it streams from, and truly so: both run, and WAL gets through. Null otherwise.
     const Server* receives_from() const;
     bool accepts_writes() const;
     bool looks_blocked() const { return looks_blocked_; }
     /// Open ones of a party.
     size_t sessions_of(const std::string& party) const;
+    size_t sessions() const;
+    /// All that was received or written; the last bytes may be part of a record.
+    Lsn received() const { return std::max(position_, partial_end_); }
+    /// It copies the segment of the fork, so far up to here.
+    const std::optional<Lsn>& half_copied() const { return half_copied_; }
+    /// The oldest WAL that a standby can still ask for.
+    Lsn oldest_wal() const;
     bool replay_paused() const { return replay_paused_; }
     bool streaming() const { return receiver_ && receiver_->streaming; }
     std::optional<InstanceKey> streams_from() const;
@@ -126,6 +151,7 @@ class Server {
 
   private:
     enum class State : uint8_t { dead, starting, running };
+    enum class Stopping : uint8_t { no, smart, fast };
     struct Receiver {
         InstanceKey upstream;
         Server* from = nullptr;
@@ -154,11 +180,15 @@ class Server {
     void deed(std::string_view verb, const std::string& detail) const {
         ground_.tell(&Watcher::deed, *this, verb, detail);
     }
+    /// What `wait` by its own clock is by the world's.
+    Duration own(Duration wait) const {
+        return drift_ppm == 0 ? wait : wait - wait / (1'000'000 + drift_ppm) * drift_ppm;
+    }
     Duration draw(const Pace::Range& range) { return random_.between(range.first, range.second); }
     /// Runs `action` unless the server's processes have died in between.
     template <class F>
     void later(Duration wait, F action) {
-        ground_.scheduler.after(wait, [this, life = life_, action = std::move(action)]() mutable {
+        ground_.scheduler.after(own(wait), [this, life = life_, action = std::move(action)]() mutable {
             if (life != life_ || state_ == State::dead) return;
             if (hung_) {
                 held_.emplace_back(std::move(action));
@@ -175,6 +205,17 @@ class Server {
     void promote_later(Duration wait);
 
     void change_upstream();
+
+    // outage.cc
+    void stop_when_empty(MonoTime at_latest);
+    void stop_fast();
+    void stop_when_sent(MonoTime at_latest);
+    void stopped();
+    void finish_reclone(Server& from, bool with_slot);
+    void die_of_half_a_copy();
+    void receive_partial(uint64_t generation, const BranchPtr& branch, Lsn end);
+    void adopt(const BranchPtr& branch);
+    void give_up_slots();
 
     // replication.cc
     void start_receiver();
@@ -216,6 +257,7 @@ class Server {
     bool connections_exhausted_ = false;
     bool logins_refused_ = false;
     bool looks_blocked_ = false;
+    Stopping stopping_ = Stopping::no;
     bool promotions_stall_ = false;
     std::vector<std::weak_ptr<Connection>> sessions_;
     std::vector<std::function<void()>> blocked_looks_;
@@ -225,6 +267,9 @@ class Server {
     BranchPtr branch_;
     Lsn position_;  ///< primary: flushed; standby: received
     Lsn replayed_;
+    Lsn partial_end_;                 ///< of bytes after the last complete record; before it: there are none
+    std::optional<Lsn> half_copied_;  ///< of the timeline it went over to
+    mutable Lsn oldest_wal_;          ///< what is before it was removed
     bool replay_paused_ = false;
     MonoTime last_commit_{};  ///< replayed or written
     std::map<std::string, topology::Slot> slots_;

@@ -15,6 +15,8 @@ namespace {
 
 constexpr seconds settle_within{30};
 constexpr seconds settle_on{3};
+/// Each client numbers its rows from a start of its own.
+constexpr uint64_t rows_of_a_client = 1'000'000'000;
 
 std::string text_of(const boost::json::object& object, std::string_view key) {
     const auto* value = object.if_contains(key);
@@ -24,9 +26,10 @@ std::string text_of(const boost::json::object& object, std::string_view key) {
 }  // namespace
 
 ManagerProcess::ManagerProcess(Ground& ground, const config::Config& config,
-                               std::shared_ptr<store::State> disk, int life, const SimProcesses& hooks)
+                               std::shared_ptr<store::State> disk, int life, const SimProcesses& hooks,
+                               const ClockSetting& clock)
     : ground_(ground),
-      process_(std::make_unique<Process>(ground.scheduler)),
+      process_(std::make_unique<Process>(ground.scheduler, clock)),
       engine_(ground, *process_, "manager"),
       hooks_(ground, *process_),
       store_(ground.scheduler, *process_, std::move(disk), ground.seed + static_cast<uint64_t>(life),
@@ -123,12 +126,35 @@ void World::alias(const std::string& name, const std::string& other_host) {
     ground_.addresses[other_host] = ground_.addresses[name];
 }
 
-Client& World::client(Duration pause) {
+Client& World::client(Load load) {
     std::vector<InstanceKey> hosts;
     for (const auto& s : servers_)
         hosts.push_back(s->key());
-    clients_.push_back(std::make_unique<Client>(ground_, std::move(hosts), pause));
+    const auto first_row = clients_.size() * rows_of_a_client + 1;
+    clients_.push_back(
+        std::make_unique<Client>(ground_, std::move(hosts), load, "client", router_.get(), first_row));
     return *clients_.back();
+}
+
+Router& World::router(Router::Kind kind) {
+    std::vector<InstanceKey> hosts;
+    for (const auto& s : servers_)
+        hosts.push_back(s->key());
+    router_ = std::make_unique<Router>(ground_, std::move(hosts), kind);
+    return *router_;
+}
+
+void World::manager_clock(ClockSetting setting) {
+    manager_clock_ = setting;
+    if (!manager_) return;
+    auto& process = manager_->process();
+    process.set_drift(setting.drift_ppm, setting.wall_drift_ppm);
+    process.jump_wall(setting.wall_ahead - process.setting().wall_ahead);
+}
+
+void World::jump_wall(Duration by) {
+    manager_clock_.wall_ahead += by;
+    if (manager_) manager_->process().jump_wall(by);
 }
 
 const config::Config& World::config() {
@@ -149,7 +175,7 @@ const config::Config& World::config() {
 }
 
 void World::start_manager() {
-    manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_);
+    manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_, manager_clock_);
     ground_.tell(&Watcher::manager_started);
 }
 
@@ -174,7 +200,8 @@ std::vector<std::string> World::hosts() const {
     std::vector<std::string> all;
     for (const auto& s : servers_)
         all.push_back(s->key().host);
-    all.insert(all.end(), {"manager", "client"});
+    all.insert(all.end(), {"manager", router_ ? "router" : "client"});
+    if (router_) all.emplace_back("router");
     return all;
 }
 
@@ -210,7 +237,8 @@ std::vector<std::string> World::writable() const {
 }
 
 std::vector<uint64_t> World::missing_on(const std::string& name) {
-    const auto have = (*this)[name].rows();
+    auto have = (*this)[name].rows();
+    if (clients_.size() > 1) std::ranges::sort(have);
     std::vector<uint64_t> missing;
     for (const auto& c : clients_) {
         for (const auto row : c->acknowledged()) {

@@ -9,6 +9,7 @@
 #include "sim/client.h"
 #include "sim/engine.h"
 #include "sim/processes.h"
+#include "sim/router.h"
 #include "sim/server.h"
 #include "sim/store.h"
 
@@ -20,7 +21,7 @@ namespace baton::sim {
 class ManagerProcess {
   public:
     ManagerProcess(Ground& ground, const config::Config& config, std::shared_ptr<store::State> disk, int life,
-                   const SimProcesses& hooks);
+                   const SimProcesses& hooks, const ClockSetting& clock = {});
     ~ManagerProcess();
     control::Manager& manager() { return *manager_; }
     Process& process() { return *process_; }
@@ -58,7 +59,22 @@ class World {
     /// Another name or address that reaches the same server.
     void alias(const std::string& name, const std::string& other_host);
     /// One that tries all servers in the order of their making, and writes every `pause`.
-    Client& client(Duration pause = milliseconds(5));
+    /// Behind the router, where there is one.
+    Client& client(Duration pause = milliseconds(5)) { return client(Load{.pause = pause}); }
+    Client& client(Load load);
+    /// Clients that are made later come through it.
+    Router& router(Router::Kind kind = Router::Kind::checks);
+    /// Null: there is none.
+    Router* the_router() const { return router_.get(); }
+
+    /// The clocks of the manager's host, for this manager and later ones. Of a manager that runs, only the
+    /// drifts change and the wall clock jumps: its host was not booted anew.
+    void manager_clock(ClockSetting setting);
+    /// Somebody sets the wall clock of the manager's host.
+    void jump_wall(Duration by);
+    /// Whether names resolve; what was known before stands in.
+    void break_dns(bool on) { ground_.names.everybody.fails = on; }
+    NameService& names() { return ground_.names; }
 
     void start_manager();
     void kill_manager();
@@ -120,6 +136,8 @@ class World {
     std::optional<config::Config> config_;
     std::vector<std::unique_ptr<Server>> servers_;
     std::vector<std::unique_ptr<Client>> clients_;
+    std::unique_ptr<Router> router_;
+    ClockSetting manager_clock_;
     Process hooks_clock_;
     SimProcesses hooks_;
     std::vector<SimProcesses::Ran> hooks_run_;
