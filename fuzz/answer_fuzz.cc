@@ -69,7 +69,10 @@ void examine(const std::string& body) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace baton;
     fuzz::Lines lines(fuzz::text_of(data, size));
-    const auto words = split(lines.next(), ' ');
+    const auto command = lines.next();
+    // What somebody types is shown to nobody else.
+    if (printable(command, command.size()) != command) return 0;
+    const auto words = split(command, ' ');
     const auto status = parse_int(lines.next()).value_or(200);
     const auto bodies = bodies_of(lines);
     ask(words, static_cast<int>(std::clamp<int64_t>(status, 100, 599)), bodies);

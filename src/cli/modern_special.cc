@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_writer.h"
 #include "base/text.h"
 #include "cli/modern_view.h"
 #include "cli/route.h"
@@ -128,9 +129,10 @@ class EventReader {
         boost::system::error_code error;
         const auto data = json::parse(data_, error);
         if (call_.options.json) {
-            const auto shown = error ? json::serialize(json::string(data_)) : data_;
-            return call_.io.out(
-                fmt::format("{{\"event\":{},\"data\":{}}}\n", json::serialize(json::string(type_)), shown));
+            JsonWriter out;
+            out.begin_object().field("event", type_).key("data");
+            error ? out.value(data_) : out.raw(data_);
+            return call_.io.out(out.end_object().text() + "\n");
         }
         const std::string time = call_.paint(Tone::faint, clock_time(call_.io.now())) + "  ";
         call_.io.out(time +

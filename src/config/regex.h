@@ -41,7 +41,7 @@ struct Program {
 };
 
 /// Longest program: a search takes as many steps for each byte of the subject, at most.
-inline constexpr size_t longest_program = 10'000;
+inline constexpr size_t longest_program = 3'000;
 
 /// Error invalid_argument says what is wrong with the expression; `who` is empty.
 Result<Program> compile(std::string_view text);

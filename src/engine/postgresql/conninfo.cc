@@ -21,10 +21,20 @@ using Options = std::unique_ptr<PQconninfoOption, decltype([](PQconninfoOption* 
 constexpr std::string_view blanks = " \t\n\r\f\v";
 /// Where the name of a field ends.
 constexpr std::string_view after_name = " \t\n\r\f\v=";
+constexpr std::string_view no_name = "a name of a field has other characters than letters, digits and _";
 constexpr std::string_view hidden = "********";
 
 std::unexpected<Error> unreadable(std::string_view why) {
     return fail(ErrorKind::invalid_argument, "the connection string does not parse: " + std::string(why));
+}
+
+/// libpq has no other names. What is carried along unread must not turn into something else where it is
+/// written: a name that begins with "postgresql://" would make a URI of the whole string.
+bool is_name(std::string_view key) {
+    return !key.empty() && std::ranges::all_of(key, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-';
+    });
 }
 
 /// libpq's message may quote parts of the string, so a failure has no text here.
@@ -90,6 +100,7 @@ Result<Fields> split_pairs(std::string_view rest) {
         skip_blanks(rest);
         if (key.empty() || !rest.starts_with('='))
             return unreadable("a name without '=' (see PostgreSQL manual, 34.1.1)");
+        if (!is_name(key)) return unreadable(no_name);
         rest.remove_prefix(1);
         skip_blanks(rest);
         auto value = take_value(rest);
@@ -155,10 +166,8 @@ Result<Fields> take_unknown_parameters(std::string& uri) {
         }
         auto value = percent_decoded(std::string_view(parameter).substr(equals + 1));
         if (!value) return unreadable("a bad % sequence in the URI");
-        // The other form has no way to write such a name, and a C string no way to hold a NUL byte.
-        const bool writable = !key->empty() && key->find_first_of(after_name) == std::string::npos;
-        if (!writable || key->contains('\0') || value->contains('\0'))
-            return unreadable("a name with blanks, or a NUL byte, in the URI");
+        if (!is_name(*key)) return unreadable(no_name);
+        if (value->contains('\0')) return unreadable("a NUL byte in the URI");
         put(unknown, *key, std::move(*value));
     }
     uri.resize(question);

@@ -284,6 +284,9 @@ TEST(ModernCommands, EventsAsJsonAreJsonWhateverComes) {
     world.http.stream_body = "id: a\rb\nevent: prob\"lem\ndata: not json\n\n";
     EXPECT_TRUE(world.baton({"events", "--json"})
                     .out.starts_with("{\"event\":\"prob\\\"lem\",\"data\":\"not json\"}\n"));
+    world.http.stream_body = "event: a\ndata: \xeb\n\n";
+    EXPECT_TRUE(
+        world.baton({"events", "--json"}).out.starts_with("{\"event\":\"a\",\"data\":\"\\ufffd\"}\n"));
     for (const auto& request : world.http.requests)
         for (const auto& header : request.headers)
             EXPECT_EQ(header.find('\r'), std::string::npos) << header;

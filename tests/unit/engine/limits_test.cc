@@ -51,9 +51,10 @@ TEST(Limits, a_column_that_makes_no_sense_can_be_printed) {
 }
 
 TEST(Limits, what_the_other_form_cannot_say_is_refused) {
-    constexpr std::string_view cases[] = {"postgresql://db1/?new%20thing=x", "postgresql://db1/?=x",
-                                          "postgresql://db1/?a%3Db=x",       "postgresql://db1/?new=%00x",
-                                          "postgresql://db1/?n%00w=x",       {"host=db1\0 port=1", 16}};
+    constexpr std::string_view cases[] = {
+        " postgresql://x=1",         "host=db1 it's=1",           "postgresql://db1/?new%20thing=x",
+        "postgresql://db1/?=x",      "postgresql://db1/?a%3Db=x", "postgresql://db1/?new=%00x",
+        "postgresql://db1/?n%00w=x", {"host=db1\0 port=1", 16}};
     for (const auto text : cases) {
         EXPECT_FALSE(Conninfo::parse(std::string(text))) << text;
         EXPECT_FALSE(redirect_conninfo(std::string(text), {"db2", 5432})) << text;
