@@ -88,6 +88,8 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<void> keep_clients_away(CasePtr c, bool away);
 
     // reattach.cc: standbys that come back after the others were rewired
+    std::vector<const topology::Instance*> stranded(const Watched& watched,
+                                                    const topology::Instance& primary) const;
     void reattach_stranded(Watched& watched);
     Task<void> reattach(std::string id, plan::Plan plan);
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "base/async.h"
 #include "base/defect.h"
 #include "recovery/impl.h"
@@ -18,7 +20,55 @@ bool left_alone(const topology::Instance& standby) {
     return standby.maintenance || (standby.downtime && standby.downtime->reason != lost_in_recovery);
 }
 
+/// Did a recovery put `successor` in the place of `upstream`? Then a standby that still streams from it
+/// belongs elsewhere: without fencing a former primary that came back goes on writing, and with this
+/// standby's confirmation even commits. Where no recovery did it, a promotion by hand may have been the
+/// mistake, and standbys stay where they are.
+bool replaced(const store::State& record, const topology::Cluster& cluster, const InstanceKey& upstream,
+              const InstanceKey& successor) {
+    return std::ranges::any_of(record.recoveries, [&](const auto& row) {
+        const auto& r = row.second;
+        return r.cluster_id == cluster.id && r.failed == upstream && r.successor == successor &&
+               r.state == store::RecoveryState::succeeded;
+    });
+}
+
+/// It was led here with a slot that could not be made at that moment: the new primary restarted just then.
+bool waits_for_a_slot(const store::State& record, const topology::Cluster& cluster,
+                      const topology::Instance& standby, const topology::Instance& primary) {
+    if (standby.upstream != primary.key || !standby.seen || standby.seen->receiving() || !primary.seen)
+        return false;
+    const auto& name = standby.seen->settings.primary_slot_name;
+    const bool there =
+        std::ranges::any_of(primary.seen->slots, [&](const auto& slot) { return slot.name == name; });
+    return !name.empty() && !there && std::ranges::any_of(record.recoveries, [&](const auto& row) {
+        return row.second.cluster_id == cluster.id && row.second.successor == primary.key;
+    });
+}
+
 }  // namespace
+
+/// Standbys that still point at a primary which `primary` replaced, and those that a recovery left without a
+/// slot.
+std::vector<const topology::Instance*> Impl::stranded(const Watched& watched,
+                                                      const topology::Instance& primary) const {
+    const auto& cluster = *watched.snapshot;
+    std::vector<const topology::Instance*> all;
+    for (const auto& problem : watched.problems) {
+        if (problem.code != Code::stranded_standby) continue;
+        if (const auto* standby = cluster.find(problem.instance)) all.push_back(standby);
+    }
+    for (const auto& instance : cluster.instances) {
+        const bool candidate = instance->health.ok() && instance->is_standby() && instance->upstream;
+        if (!candidate || std::ranges::find(all, instance.get()) != all.end()) continue;
+        if (waits_for_a_slot(store_.state(), cluster, *instance, primary)) all.push_back(instance.get());
+        if (*instance->upstream == primary.key) continue;
+        const auto* upstream = cluster.find(*instance->upstream);
+        if (upstream == nullptr || !upstream->is_primary()) continue;
+        if (replaced(store_.state(), cluster, upstream->key, primary.key)) all.push_back(instance.get());
+    }
+    return all;
+}
 
 void Impl::reattach_stranded(Watched& watched) {
     const auto& cluster = *watched.snapshot;
@@ -27,20 +77,22 @@ void Impl::reattach_stranded(Watched& watched) {
     if (defect("leave-stranded")) return;
     if (!store_.state().recoveries_enabled || !options_.recovers_primary(cluster)) return;
     const auto now = clock_.now();
-    for (const auto& problem : watched.problems) {
-        if (problem.code != Code::stranded_standby) continue;
-        const auto* standby = cluster.find(problem.instance);
-        auto& last = watched.reattached[problem.instance];
-        if (standby == nullptr || left_alone(*standby)) continue;
+    for (const auto* standby : stranded(watched, *primary)) {
+        auto& last = watched.reattached[standby->key];
+        if (left_alone(*standby)) continue;
         if (last != MonoTime{} && now - last < pause_between_tries) continue;
         last = now;
-        auto plan = plan::plan_follow(cluster, problem.instance, primary->key, options_.plan, now);
+        auto plan = plan::plan_follow(cluster, standby->key, primary->key, options_.plan, now);
         if (plan) {
             spawn(clock_.executor(), reattach(cluster.id, std::move(*plan)));
-        } else {
-            report_blocked(cluster.id, watched, problem,
-                           "it cannot follow the new primary: " + plan.error().text(), 0);
+            continue;
         }
+        const auto problem = std::ranges::find_if(watched.problems, [&](const Problem& p) {
+            return p.code == Code::stranded_standby && p.instance == standby->key;
+        });
+        if (problem == watched.problems.end()) continue;
+        report_blocked(cluster.id, watched, *problem,
+                       "it cannot follow the new primary: " + plan.error().text(), 0);
     }
 }
 

@@ -139,5 +139,44 @@ TEST(Candidates, SlotLostMakesAStandbyUnfit) {
     expect_golden(*world, "slot_lost");
 }
 
+/// Both come back as they were, streaming: without fencing the former primary writes on, and what follows it
+/// belongs elsewhere.
+TEST(Candidates, StandbyThatStillStreamsFromAReplacedPrimaryIsLedAway) {
+    auto world = three_servers();
+    begin(*world, true);
+    for (const auto* away : {"p", "s1"})
+        world->network().set_host(away, false);
+    world->links_changed();
+    ASSERT_TRUE(world->run_until([&] { return (*world)["s2"].accepts_writes(); }, seconds(10)))
+        << world->trace().text();
+    world->run_for(seconds(2));
+    world->heal();
+    world->run_for(seconds(10));
+    EXPECT_EQ((*world)["s1"].streams_from(), at("s2")) << world->trace().text();
+    EXPECT_EQ((*world)["s1"].timeline(), 2U);
+}
+
+/// Nobody asked Baton for this promotion: the mistake may be on that side, and the standby stays.
+TEST(Candidates, StandbyStaysWhenSomebodyElsePromoted) {
+    auto world = three_servers();
+    begin(*world, true);
+    ASSERT_TRUE((*world)["s2"].request_promotion());
+    world->run_for(seconds(15));
+    EXPECT_TRUE((*world)["s2"].accepts_writes());
+    EXPECT_EQ((*world)["s1"].streams_from(), at("p")) << world->trace().text();
+}
+
+/// The new primary restarts in the moment in which slots are made on it.
+TEST(Candidates, SlotThatCouldNotBeMadeIsMadeLater) {
+    auto world = three_nodes();
+    (*world)["p"].kill();
+    ASSERT_TRUE(world->run_until([&] { return (*world)["s1"].accepts_writes(); }, seconds(5)));
+    (*world)["s1"].restart();
+    ASSERT_TRUE(world->run_until([&] { return (*world)["s2"].streaming(); }, seconds(40)))
+        << world->trace().text();
+    EXPECT_EQ((*world)["s2"].streams_from(), at("s1"));
+    EXPECT_EQ((*world)["s2"].timeline(), 2U);
+}
+
 }  // namespace
 }  // namespace baton::sim
