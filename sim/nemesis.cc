@@ -32,11 +32,9 @@ std::string Nemesis::host_of(const std::string& target, const std::string& unlik
         name = leader != nullptr ? leader->key().host : "p";
     } else if (target == "candidate") {
         name = candidate_.empty() ? world_.servers().back()->key().host : candidate_;
-    } else if (target == "client" && story_.layout.router) {
-        name = "router";
     }
     if (name != unlike) return name;
-    return name == "manager" ? "client" : "manager";
+    return name == "manager" ? "p" : "manager";
 }
 
 void Nemesis::journalled(const store::Command& command) {
@@ -116,14 +114,14 @@ Nemesis::End Nemesis::on_server(const Fault& fault, Server& server) {
     const auto start = [this, &server] { this->start(server); };
     switch (fault.kind) {
         case kill:
-            // W if (random_.chance(50)) server.leave_partial_record();
+            if (random_.chance(50)) server.leave_partial_record();
             server.kill();
             return start;
         case crash_backend:
             if (server.running() && !server.hung()) server.crash_backend();
             return nullptr;
         case shut_down:
-            server.kill();  // W server.shutdown(true);
+            server.shutdown(random_.chance(80));
             return start;
         case power_off:
             server.power_off();
@@ -161,7 +159,7 @@ Nemesis::End Nemesis::on_server(const Fault& fault, Server& server) {
         case lose_slot:
             note("loses the slot of " + fault.other);
             server.lose_slot(fault.other + "_slot");
-            return nullptr;  // W return [&server, name = fault.other + "_slot"] { server.mend_slot(name); };
+            return [&server, name = fault.other + "_slot"] { server.mend_slot(name); };
         case may_not_follow:
             note("the manager may not change primary_conninfo");
             server.forbidden.insert("follow");
@@ -269,13 +267,13 @@ Nemesis::End Nemesis::on_manager(const Fault& fault) {
     using enum FaultKind;
     if (fault.kind == jump_wall) {
         world_.trace().note("nemesis", fmt::format("the manager's wall clock jumps by {} s", fault.amount));
-        // W world_.jump_wall(seconds(fault.amount));
+        world_.jump_wall(seconds(fault.amount));
         return nullptr;
     }
     if (fault.kind == break_dns) {
         world_.trace().note("nemesis", "names do not resolve");
-        // W world_.break_dns(true);
-        return nullptr;  // W return [this] { world_.break_dns(false); };
+        world_.break_dns(true);
+        return [this] { world_.break_dns(false); };
     }
     if (!world_.manager_runs()) return nullptr;
     world_.kill_manager();
@@ -305,7 +303,7 @@ void Nemesis::mend() {
 /// A primary that died stays away where the story says so and somebody else can lead.
 void Nemesis::start(Server& server) {
     const bool other = std::ranges::any_of(world_.servers(), [&](const auto& s) {
-        return s.get() != &server && (s->in_recovery() || s->listens());
+        return s.get() != &server && s->in_recovery();
     });
     if (over_ && !story_.former_returns && !server.in_recovery() && other) return;
     world_.network().set_host(server.key().host, true);

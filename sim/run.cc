@@ -52,8 +52,8 @@ class Telling {
             prepare(s);
         }
         prepare(p);
-        // W world_.manager_clock(layout.manager_drift_ppm);
-        // W if (layout.router) world_.router();
+        world_.manager_clock({.drift_ppm = layout.manager_drift_ppm});
+        if (layout.router) world_.router();
         world_.client(layout.write_pause);
     }
 
@@ -91,9 +91,10 @@ class Telling {
         operators_part();
         while (world_.now() - began < story_.faults_end + converges_within) {
             if (!go_on(milliseconds(500))) return;
-            if (nemesis_->all_mended() && converged(world_)) break;
+            if (!nemesis_->all_mended() || !converged(world_)) continue;
+            if (!go_on(afterwards)) return;
+            if (converged(world_)) break;
         }
-        if (!go_on(afterwards)) return;
         for (const auto& c : checkers_)
             c->at_end();
     }
@@ -119,7 +120,7 @@ class Telling {
         auto* leader = world_.leader();
         for (const auto& s : world_.servers()) {
             if (leader == nullptr || s.get() == leader || s->in_recovery() || !s->running()) continue;
-            // W s->reclone(*leader, true);
+            s->reclone(*leader, true);
         }
     }
 

@@ -119,7 +119,10 @@ bool of_manager(FaultKind kind) {
 class FaultDraw {
   public:
     FaultDraw(Draw& draw, const Layout& layout)
-        : draw_(draw), servers_(servers_of(layout)), standbys_(servers_.begin() + 1, servers_.end()) {}
+        : draw_(draw),
+          servers_(servers_of(layout)),
+          standbys_(servers_.begin() + 1, servers_.end()),
+          clients_(layout.router ? "router" : "client") {}
 
     std::vector<Fault> all() {
         const int count = draw_.one_of(std::array{1, 2, 3, 4, 6}, std::array{40, 28, 16, 10, 6});
@@ -212,7 +215,7 @@ class FaultDraw {
 
     std::vector<std::string> hosts() const {
         auto all = servers_;
-        all.insert(all.end(), {"manager", "client"});
+        all.insert(all.end(), {"manager", clients_});
         return all;
     }
 
@@ -231,7 +234,7 @@ class FaultDraw {
 
     void link(Fault& f) {
         f.other =
-            draw_.one_of(std::array<std::string, 3>{"manager", "client", "another"}, std::array{55, 10, 35});
+            draw_.one_of(std::array<std::string, 3>{"manager", clients_, "another"}, std::array{55, 10, 35});
         if (f.other == "another") f.other = draw_.one_of(servers_);
         if (f.kind == FaultKind::slow)
             f.amount = draw_.one_of(std::array{20, 100, 400, 2000}, std::array{3, 3, 3, 2});
@@ -244,6 +247,7 @@ class FaultDraw {
     Draw& draw_;
     std::vector<std::string> servers_;
     std::vector<std::string> standbys_;
+    std::string clients_;  ///< the host that their connections come from
 };
 
 }  // namespace
