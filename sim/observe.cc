@@ -9,7 +9,7 @@ std::optional<topology::Receiver> Server::observe_receiver() const {
     if (!receiver_) return std::nullopt;
     topology::Receiver row;
     if (!can_see_all) return row;
-    const auto age = ground_.scheduler.now() - receiver_->last_message;
+    const auto age = measured(ground_.scheduler.now() - receiver_->last_message);
     row.status = "streaming";
     row.sender_host = receiver_->upstream.host;
     row.sender_port = receiver_->upstream.port;
@@ -62,7 +62,7 @@ topology::Observation Server::observe() const {
         seen.replay_paused = replay_paused_;
         if (last_commit_ != MonoTime{}) {
             seen.last_replayed_age =
-                std::chrono::duration_cast<milliseconds>(ground_.scheduler.now() - last_commit_);
+                std::chrono::duration_cast<milliseconds>(measured(ground_.scheduler.now() - last_commit_));
         }
         seen.upstream = conninfo;
         seen.receiver = observe_receiver();

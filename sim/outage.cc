@@ -70,6 +70,7 @@ void Server::leave_partial_record() {
     const Lsn end{(position_.value / wal_page + 1) * wal_page};
     note(fmt::format("flushes a whole page, up to {}; its last record ends at {}", end.text(),
                      position_.text()));
+    partial_end_ = end;
     for (auto& [pid, d] : downlinks_) {
         if (!ground_.network.passes(host_, d.standby->host_)) continue;
         const auto wait = ground_.network.delay(host_, d.standby->host_);
@@ -84,6 +85,13 @@ void Server::receive_partial(uint64_t generation, const BranchPtr& branch, Lsn e
     receiver_->last_message = ground_.scheduler.now();
 }
 
+/// Crash recovery of a primary goes on after the page that ends within a record (OVERWRITE_CONTRECORD), with
+/// a checkpoint; a promotion would have gone on after the last complete record.
+void Server::skip_partial_record() {
+    if (in_recovery_ || partial_end_ <= position_) return;
+    position_ = replayed_ = Lsn{partial_end_.value + record_bytes};
+}
+
 /// From now on it has what leads to `branch`, and reads no other file for it.
 void Server::adopt(const BranchPtr& branch) {
     const bool anew = branch_ != branch;
@@ -92,8 +100,10 @@ void Server::adopt(const BranchPtr& branch) {
     half_copied_ = Lsn{position_.value / wal_segment * wal_segment};
     later(draw(pace.segment_copy), [this, generation = generation_] {
         if (generation != generation_ || !receiver_) return;
+        auto* from = receiver_->from;
+        if (!from->running() || !from->downlinks_.contains(receiver_->pid)) return;
         half_copied_.reset();
-        receiver_->from->push_to(receiver_->pid);
+        from->push_to(receiver_->pid);
     });
 }
 

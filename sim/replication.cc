@@ -148,9 +148,12 @@ void Server::upstream_gone(uint64_t generation, Duration wait) {
 
 void Server::watch_timeout(uint64_t generation) {
     if (generation != generation_ || !receiver_) return;
-    const auto ends = receiver_->last_message + milliseconds(settings.wal_receiver_timeout_ms);
-    const auto now = ground_.scheduler.now();
-    if (now < ends) return later(ends - now, [this, generation] { watch_timeout(generation); });
+    const auto silent = measured(ground_.scheduler.now() - receiver_->last_message);
+    const milliseconds timeout(settings.wal_receiver_timeout_ms);
+    if (silent < timeout) {
+        const auto wait = drift_ppm == 0 ? timeout - silent : timeout - silent + std::chrono::microseconds(1);
+        return later(wait, [this, generation] { watch_timeout(generation); });
+    }
     note("terminates its receiver due to timeout");
     stop_receiver();
     change_upstream();
@@ -164,8 +167,11 @@ void Server::keep_alive(uint64_t generation) {
     later(milliseconds(least / 2), [this, generation] {
         if (generation != generation_ || !receiver_) return;
         const auto* from = receiver_->from;
-        if (from->running() && !from->hung_ && ground_.network.passes(from->host_, host_))
+        if (from->running() && !from->hung_ && ground_.network.passes(from->host_, host_)) {
+            // A host that came back knows nothing of the connection, and answers with RST.
+            if (!from->downlinks_.contains(receiver_->pid)) return upstream_gone(generation, milliseconds(1));
             receiver_->last_message = ground_.scheduler.now();
+        }
         keep_alive(generation);
     });
 }

@@ -103,6 +103,7 @@ void Server::start() {
 void Server::come_up(const std::string& what) {
     state_ = State::running;
     started_at_ = ground_.scheduler.now();
+    skip_partial_record();
     note(what + (in_recovery_ ? ", in recovery" : fmt::format(" and writes, on timeline {}", timeline())));
     if (in_recovery_) start_receiver();
     changed();

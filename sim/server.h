@@ -184,6 +184,8 @@ class Server {
     Duration own(Duration wait) const {
         return drift_ppm == 0 ? wait : wait - wait / (1'000'000 + drift_ppm) * drift_ppm;
     }
+    /// What `time` by the world's clock is by its own.
+    Duration measured(Duration time) const { return time + time / 1'000'000 * drift_ppm; }
     Duration draw(const Pace::Range& range) { return random_.between(range.first, range.second); }
     /// Runs `action` unless the server's processes have died in between.
     template <class F>
@@ -214,6 +216,7 @@ class Server {
     void finish_reclone(Server& from, bool with_slot);
     void die_of_half_a_copy();
     void receive_partial(uint64_t generation, const BranchPtr& branch, Lsn end);
+    void skip_partial_record();
     void adopt(const BranchPtr& branch);
     void give_up_slots();
 
