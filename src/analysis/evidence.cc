@@ -43,6 +43,12 @@ void count_testimony(Counts& counts, Testimony testimony) {
     }
 }
 
+/// Its old session broke, or it was never tried, and no new connection has told more: it may answer in a
+/// moment, and what it says may be a veto. It counts as one that can be asked until that is known.
+bool may_still_answer(const Instance& i) {
+    return !i.health.ok() && !i.health.confirmed;
+}
+
 }  // namespace
 
 Counts count(const Instance& self, const Replicas& replicas, const Policy& policy) {
@@ -50,7 +56,7 @@ Counts count(const Instance& self, const Replicas& replicas, const Policy& polic
     counts.replicas = static_cast<int>(replicas.size());
     for (const auto* r : replicas) {
         const bool valid = r->health.ok();
-        counts.valid += valid;
+        counts.valid += valid || may_still_answer(*r);
         counts.replicating += r->replicating();
         counts.failing_to_connect += valid && r->seen && !r->seen->receiving();
         counts.downtimed += r->downtime.has_value();
@@ -89,8 +95,23 @@ Replicas not_receiving(const Situation& s) {
     return silent;
 }
 
+namespace {
+
+/// Of one that never answered this process the standbys below it tell: they are on its timeline, or on an
+/// earlier one.
+topology::Timeline timeline_of(const Cluster& cluster, const Instance& primary) {
+    if (primary.seen) return primary.seen->timeline;
+    topology::Timeline newest = 0;
+    for (const auto* standby : cluster.replicas_of(primary.key)) {
+        if (standby->seen) newest = std::max(newest, standby->seen->timeline);
+    }
+    return newest;
+}
+
+}  // namespace
+
 const Instance* successor_of(const Cluster& cluster, const Instance& former) {
-    const auto timeline = former.seen ? former.seen->timeline : 0;
+    const auto timeline = timeline_of(cluster, former);
     const Instance* best = nullptr;
     for (const auto* other : cluster.primaries()) {
         if (other == &former || !other->seen || other->seen->timeline <= timeline) continue;

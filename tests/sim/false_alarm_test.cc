@@ -47,6 +47,18 @@ TEST(FalseAlarms, Scenario10PauseOfTheWholeMachineBelowTheDeadline) {
     expect_no_failover(*world);
 }
 
+// The broken session says nothing about the witness, and even less about the primary.
+TEST(FalseAlarms, SessionsOfTheOnlyWitnessAreEnded) {
+    auto world = three_nodes();
+    world->network().set("manager", "p", Link::silent);
+    world->network().set("s2", "p", Link::silent);
+    for (int i = 0; i < 30; ++i) {
+        world->run_for(milliseconds(437));
+        (*world)["s1"].break_sessions("manager");
+    }
+    EXPECT_EQ(world->promotions(), 0) << world->trace().text();
+}
+
 TEST(FalseAlarms, Scenario35ManagerCutOffFromThePrimaryOnlyBusy) {
     auto world = three_nodes();
     world->network().set("manager", "p", Link::silent);

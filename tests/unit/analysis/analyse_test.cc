@@ -79,6 +79,9 @@ TEST(Analyse, a_dead_primary_needs_every_witness) {
          "p:UnreachablePrimary s2:MissingPrivilege"},
         {"one replica gone too", three().dies("p").on("s2").down(),
          "p:DeadPrimaryAndSomeStandbys s2:DeadStandby"},
+        {"the session to a replica broke, and it was not asked over a new one: it may still veto",
+         three().dies("p").on("s2").down(Reach::unresponsive, milliseconds(1), false),
+         "p:UnreachablePrimary"},
         {"one replica gone, the other unheard", three().dies("p").on("s1").not_asked_since().on("s2").down(),
          "p:UnreachablePrimary s2:DeadStandby"},
         {"our own link: nobody answers", three().dies("p").on("s1").down().on("s2").down(),
@@ -138,6 +141,16 @@ TEST(Analyse, a_former_primary_is_not_failed_over_again) {
          World(after).standby("lost", "old").not_streaming(milliseconds(80)).on("old").down(), ""},
         {"known from before a restart only", World(after).on("old").never_seen().down(),
          "old:DeadPrimaryWithoutReplicas"},
+        {"the new one is known from before a restart only, the old one is back: the standbys tell who is "
+         "newer",
+         make_cluster()
+             .primary("old")
+             .primary("new")
+             .standby("s", "new")
+             .timeline(2)
+             .dies("new")
+             .never_seen(),
+         "new:DeadPrimary s:ReplicaDiverged"},
         {"77: back and writable", after, "old:StalePrimary"},
         {"77: back and writable while the new one is gone too", World(after).dies("new"),
          "new:DeadPrimary old:StalePrimary"},
