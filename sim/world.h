@@ -52,6 +52,8 @@ class World {
     Server& standby(const std::string& name, const std::string& upstream = {}, uint16_t port = 5432,
                     bool with_slot = true);
     Server& operator[](const std::string& name);
+    /// By any name or address; null: nobody.
+    const Server* find(const InstanceKey& key) const { return ground_.server(key); }
     const std::vector<std::unique_ptr<Server>>& servers() const { return servers_; }
     const std::vector<std::unique_ptr<Client>>& clients() const { return clients_; }
     /// Until the world ends, which nobody is told of.

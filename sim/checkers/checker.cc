@@ -6,6 +6,13 @@
 
 namespace baton::sim {
 
+bool Checker::tells_of_promotion(const store::RecoveryStep& step, const Server& s) const {
+    constexpr std::string_view verb = "promote ";
+    if (!step.deed.starts_with(verb)) return false;
+    const auto key = topology::parse_instance_key(step.deed.substr(verb.size()), 0);
+    return key && world().find(*key) == &s;
+}
+
 void Checker::violated(std::string text) {
     if (std::ranges::find(told_, text) != told_.end()) return;
     told_.push_back(text);

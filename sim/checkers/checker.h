@@ -43,6 +43,8 @@ class Checker : public Watcher {
     World& world() const { return examined_.world; }
     const Truth& truth() const { return examined_.truth; }
     const Story& story() const { return examined_.story; }
+    /// The step says that `s` is to be promoted, by whichever of its names.
+    bool tells_of_promotion(const store::RecoveryStep& step, const Server& s) const;
     /// Told once per text: a state that lasts is one violation.
     void violated(std::string text);
 

@@ -43,9 +43,20 @@ class Picture {
         return open == recoveries.end() ? std::string{} : fmt::format("recovery {} is open", open->first);
     }
 
+    /// By its name, or by an address where it was found under that.
+    topology::InstancePtr shown(const Server& s) const {
+        if (const auto by_name = view_->topology->find_instance(s.key())) return by_name;
+        for (const auto& [id, cluster] : view_->topology->clusters) {
+            for (const auto& instance : cluster->instances) {
+                if (world_.find(instance->key) == &s) return instance;
+            }
+        }
+        return nullptr;
+    }
+
     /// Roles, reach and edges as the manager shows them.
     std::string of_view(const Server& s) const {
-        const auto seen = view_->topology->find_instance(s.key());
+        const auto seen = shown(s);
         if (!seen) return "is not known to the manager";
         const bool up = s.serves();
         if (seen->health.ok() != up)
@@ -54,8 +65,7 @@ class Picture {
         if (seen->is_primary() == s.in_recovery()) return "is shown in a role that it does not have";
         if (!s.in_recovery()) return {};
         const auto follows = s.streams_from().value_or(s.conninfo.hosts.at(0));
-        const auto above = view_->topology->find_instance(follows);
-        if (seen->upstream && above && above->key == *seen->upstream) return {};
+        if (seen->upstream && world_.find(follows) == world_.find(*seen->upstream)) return {};
         return fmt::format("follows {}, and is shown below {}", follows.text(),
                            seen->upstream ? seen->upstream->text() : "nobody");
     }
@@ -110,7 +120,7 @@ class Picture {
     }
 
     bool is_reported(const topology::InstanceKey& name, std::span<const Code> codes) const {
-        const auto known = view_->topology->find_instance(name);
+        const auto known = shown(*world_.find(name));
         return known && std::ranges::any_of(*view_->problems, [&](const analysis::Problem& p) {
                    return p.instance == known->key && std::ranges::find(codes, p.code) != codes.end();
                });

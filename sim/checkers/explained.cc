@@ -37,7 +37,7 @@ class Explained final : public Checker {
         const auto steps = disk.steps.find(r->uid);
         const bool told =
             steps != disk.steps.end() && std::ranges::any_of(steps->second, [&](const auto& step) {
-                return step.deed == deed && !step.message.empty();
+                return tells_of_promotion(step, s) && !step.message.empty();
             });
         if (!told)
             violated(fmt::format("{} is asked to promote itself before that is on disk", s.key().text()));

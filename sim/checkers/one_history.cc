@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include "sim/checkers/list.h"
 #include "sim/checkers/onlooker.h"
@@ -29,24 +29,26 @@ class OneHistory final : public Onlooker {
             look_for_receivers(x, r);
             look_for_others_asked(x);
         }
-        if (x.in_recovery() && !x.forbidden.contains("promote")) asked_[&x] = "promote " + x.key().text();
+        if (x.in_recovery() && !x.forbidden.contains("promote")) asked_.insert(&x);
     }
 
     void changed() override {
         Onlooker::changed();
-        std::erase_if(asked_, [](const auto& a) { return !a.first->running(); });
+        std::erase_if(asked_, [](const auto& a) { return !a->running(); });
     }
 
     void journalled(const store::Command& command) override {
         const auto* put = std::get_if<store::PutRecovery>(&command);
         if (std::holds_alternative<store::Acknowledge>(command)) asked_.clear();
         if (put == nullptr || put->recovery.state != store::RecoveryState::succeeded) return;
-        std::erase_if(asked_, [&](const auto& a) { return a.first->key() == put->recovery.successor; });
+        std::erase_if(asked_, [&](const auto& a) {
+            return put->recovery.successor && world().find(*put->recovery.successor) == a;
+        });
     }
 
     void manager_started() override {
         Onlooker::manager_started();
-        std::erase_if(asked_, [this](const auto& a) { return !on_record(a.second); });
+        std::erase_if(asked_, [this](const auto& a) { return !on_record(*a); });
     }
 
   private:
@@ -65,8 +67,8 @@ class OneHistory final : public Onlooker {
     }
 
     void look_for_others_asked(const Server& x) {
-        for (const auto& [other, deed] : asked_) {
-            if (other == &x || !other->running()) continue;
+        for (const auto& other : world().servers()) {
+            if (!asked_.contains(other.get()) || other.get() == &x || !other->running()) continue;
             const bool leads = !other->in_recovery();
             if (leads && descends_from(x.branch(), other->branch())) continue;
             violated(fmt::format("{} is asked to promote itself although {} was asked before and {}",
@@ -74,13 +76,14 @@ class OneHistory final : public Onlooker {
         }
     }
 
-    bool on_record(const std::string& deed) const {
+    bool on_record(const Server& s) const {
         return std::ranges::any_of(world().disk().steps, [&](const auto& of) {
-            return std::ranges::any_of(of.second, [&](const auto& step) { return step.deed == deed; });
+            return std::ranges::any_of(of.second,
+                                       [&](const auto& step) { return tells_of_promotion(step, s); });
         });
     }
 
-    std::map<const Server*, std::string> asked_;
+    std::set<const Server*> asked_;
 };
 
 }  // namespace

@@ -96,10 +96,7 @@ bool Onlooker::first_ask(const Server& s) {
 }
 
 const Server* Onlooker::failed_of(const store::Recovery* r) const {
-    if (r == nullptr) return nullptr;
-    const auto& all = world().servers();
-    const auto at = std::ranges::find_if(all, [&](const auto& s) { return s->key() == r->failed; });
-    return at == all.end() ? nullptr : at->get();
+    return r == nullptr ? nullptr : world().find(r->failed);
 }
 
 bool Onlooker::forked_by(const Server& p, const Server& x, const store::Recovery* r) const {

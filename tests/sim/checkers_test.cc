@@ -270,8 +270,8 @@ TEST(Checkers, PromotionIsAskedForAgainAndAgain) {
     EXPECT_EQ(watched.speakers(), Speakers{"one_recovery_at_a_time"}) << watched.texts();
 }
 
-TEST(Checkers, RecoveryIsLeftOpen) {
-    auto world = three_nodes();
+TEST(Checkers, StandbyThatNobodyLeadsBack) {
+    auto world = three_nodes(R"({"RecoverMasterClusterFilters": ["other"]})");
     Watched watched(std::move(world));
     watched.server("s1").hang();
     watched.run_for(seconds(5));
