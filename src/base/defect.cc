@@ -24,7 +24,7 @@ constexpr Defect table[] = {
      "no_false_failover"},
     {"too-many-clients-is-dead", "A server without a free connection (53300) refuses all connections.",
      "no_false_failover"},
-    {"old-session-is-enough", "The end of an old session is proof: no new connection is tried.",
+    {"old-session-is-enough", "The end of an old session counts as a refused connection.",
      "no_false_failover"},
     {"drop-edge-with-receiver", "A standby without a receiver follows nobody any more.", "converges"},
     {"forget-unreachable", "A server that does not answer is forgotten at once.", "converges"},

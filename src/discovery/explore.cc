@@ -57,6 +57,8 @@ EndpointPtr Impl::add_endpoint(const InstanceKey& key, std::unique_ptr<engine::P
         const auto endpoint = weak.lock();
         if (!endpoint || endpoint->stopped || stopped_) return;
         if (!endpoint->broken_at) endpoint->broken_at = clock_.now();
+        if (defect("old-session-is-enough"))
+            note_failure(*endpoint, {.reach = topology::Reach::refused}, clock_.now(), true);
         kick(*endpoint);
     });
     endpoints_[key] = e;

@@ -68,8 +68,7 @@ Task<void> Impl::attempt(EndpointPtr e) {
     const auto first_began = clock_.now();
     auto began = first_began;
     auto looked = co_await e->probe->look(began + options_.probe_timeout);
-    const bool ask_anew = !defect("old-session-is-enough");
-    if (!looked && !looked.error().on_new_connection && !e->stopped && ask_anew) {
+    if (!looked && !looked.error().on_new_connection && !e->stopped) {
         // An old session proves little either way: ask over a new one at once, and everyone below at the same
         // time.
         note_failure(*e, looked.error(), began, false);
@@ -78,7 +77,7 @@ Task<void> Impl::attempt(EndpointPtr e) {
     }
     // A server that dies while it greets us ends the session instead of refusing it: the next try gets the
     // plain answer.
-    for (int again = 0; ask_anew && again < broken_greeting_retries && !looked && !e->stopped &&
+    for (int again = 0; again < broken_greeting_retries && !looked && !e->stopped &&
                         looked.error().error.kind == ErrorKind::broken;
          ++again) {
         co_await clock_.sleep_for(broken_greeting_pause);

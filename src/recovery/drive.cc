@@ -99,6 +99,7 @@ CasePtr Impl::open_case(const topology::Cluster& cluster, const Problem& problem
     const auto since =
         failed != nullptr && failed->health.suspect_since ? *failed->health.suspect_since : clock_.now();
     c->journal = std::make_shared<Journal>(clock_, store_, announce_, c->record.uid, since);
+    beginning_of(c->record.id, c->record.started);
     save(*c);
     announce_recovery(*c);
     c->journal->note(fmt::format("will handle {} event on {}: {}", c->record.code, problem.instance.text(),

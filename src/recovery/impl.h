@@ -80,7 +80,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
                                            store::Detection detection);
     Task<void> tick();
     void expire();
-    Duration age_of(int64_t id, WallTime began);
+    MonoTime beginning_of(int64_t id, WallTime by_wall);
     void end_lost_downtimes(const Watched& watched);
 
     // recovery.cc: recoveries that an operator asks for

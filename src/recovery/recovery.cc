@@ -26,6 +26,7 @@ void Impl::start() {
     started_ = clock_.now();
     std::vector<store::Recovery> open;
     for (const auto& [id, r] : store_.state().recoveries) {
+        beginning_of(id, r.started);
         const bool is_open = r.state == store::RecoveryState::running && !defect("forget-open-recoveries");
         if (is_open) open.push_back(r);
     }

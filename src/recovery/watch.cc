@@ -219,6 +219,7 @@ store::Detection Impl::register_detection(const topology::Cluster& cluster, cons
                                .replicas = problem.replicas,
                                .at = clock_.wall(),
                                .description = problem.description};
+    beginning_of(detection.id, detection.at);
     store_.apply(store::PutDetection{detection});
     return detection;
 }
@@ -313,24 +314,25 @@ Task<void> Impl::tick() {
 }
 
 /// The wall clock is asked once, when this life first sees a record: from then on its jumps do not count.
-Duration Impl::age_of(int64_t id, WallTime began) {
-    const auto by_wall = std::max<Duration>(clock_.wall() - began, {});
-    if (defect("wall-clock-intervals")) return by_wall;
-    return clock_.now() - began_.try_emplace(id, clock_.now() - by_wall).first->second;
+MonoTime Impl::beginning_of(int64_t id, WallTime by_wall) {
+    const auto ago = std::max<Duration>(clock_.wall() - by_wall, {});
+    if (defect("wall-clock-intervals")) return clock_.now() - ago;
+    return began_.try_emplace(id, clock_.now() - ago).first->second;
 }
 
 /// Detections, active periods, downtimes and blocks whose time is over.
 void Impl::expire() {
+    const auto now = clock_.now();
     const auto wall = clock_.wall();
     const auto& state = store_.state();
     std::vector<store::Command> commands;
     for (const auto& [id, d] : state.detections) {
-        if (d.active && age_of(id, d.at) > options_.detection_block)
+        if (d.active && now - beginning_of(id, d.at) > options_.detection_block)
             commands.emplace_back(store::EndDetection{id});
     }
     for (const auto& [id, r] : state.recoveries) {
         if (!r.in_active_period) continue;
-        const bool over = age_of(id, r.started) > options_.recovery_block;
+        const bool over = now - beginning_of(id, r.started) > options_.recovery_block;
         if (over && r.state != store::RecoveryState::running && !in_doubt(r))
             commands.emplace_back(store::EndActivePeriod{id});
     }

@@ -67,6 +67,26 @@ TEST(Gates, BlockPeriodAndItsEnd) {
     expect_golden(*world, "gate_block_period");
 }
 
+// Scenario 93, in either direction, as soon as the recovery has begun.
+TEST(Gates, WallClockJumpsDoNotMoveTheEndOfTheBlock) {
+    for (const auto by : {std::chrono::hours(-1), std::chrono::hours(1)}) {
+        auto world = std::make_unique<World>(2, recovers_all_and(R"("RecoveryPeriodBlockSeconds": 30)"));
+        world->primary("p");
+        for (const auto* name : {"s1", "s2", "s3"})
+            world->standby(name);
+        begin(*world);
+        (*world)["p"].kill();
+        ASSERT_TRUE(world->run_until([&] { return world->promotions() == 1; }, seconds(5)));
+        world->jump_wall(by);
+        world->run_for(seconds(5));
+        (*world)["s1"].kill();
+        world->run_for(seconds(20));
+        EXPECT_EQ(world->promotions(), 1) << world->trace().text();
+        world->run_for(seconds(10));
+        EXPECT_EQ(world->promotions(), 2) << world->trace().text();
+    }
+}
+
 TEST(Gates, AcknowledgementOpensTheBlock) {
     auto world = std::make_unique<World>(2, recovers_all);
     world->primary("p");
