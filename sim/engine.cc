@@ -126,7 +126,7 @@ Task<Result<void>> request_promotion(ConnectionPtr connection, MonoTime deadline
 }
 
 Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& clock, InstanceKey key,
-                                           MonoTime deadline) {
+                                           std::shared_ptr<int> requests, MonoTime deadline) {
     engine::Promotion promotion;
     MonoTime began{}, next_request{};
     std::string last;
@@ -144,13 +144,14 @@ Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& cloc
         }
         if (clock.now() < next_request) continue;
         if (promotion.requests++ == 0) began = clock.now();
+        ++*requests;
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(connection, deadline);
         if (!asked && !worth_another_try(asked.error())) co_return std::unexpected(asked.error());
     }
     co_return fail(ErrorKind::timeout,
                    fmt::format("promotion was asked for {} times and the server is still in recovery{}",
-                               promotion.requests, last),
+                               *requests, last),
                    key.text());
 }
 
@@ -198,8 +199,9 @@ class SimActor final : public engine::Actor {
     Task<Result<void>> connect(MonoTime d) override { return connect_it(connection_, d); }
     Task<Result<bool>> in_recovery(MonoTime d) override { return is_in_recovery(connection_, d); }
     Task<Result<engine::Promotion>> promote(MonoTime d) override {
-        return promote_it(connection_, clock_, key_, d);
+        return promote_it(connection_, clock_, key_, requests_, d);
     }
+    int promotion_requests() const override { return *requests_; }
     Task<Result<engine::FollowHow>> follow(engine::FollowOrder order, MonoTime d) override {
         return follow_it(connection_, std::move(order), d);
     }
@@ -250,6 +252,7 @@ class SimActor final : public engine::Actor {
     ConnectionPtr connection_;
     Clock& clock_;
     const InstanceKey key_;
+    std::shared_ptr<int> requests_ = std::make_shared<int>(0);
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ struct Endpoint {
     size_t sender_signature = 0;  ///< of the rows that were last matched
     bool senders_unexplained = false;
     MonoTime added{};
+    Duration unseen_before{};  ///< by the wall clock, when an earlier life's record was read
     WallTime stored_last_seen{};
     ClusterState* cluster = nullptr;             ///< that it is a member of
     std::optional<store::KnownInstance> stored;  ///< what was last remembered of it
@@ -153,6 +154,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     void remember(Endpoint& e);
     void remember_cluster(const topology::Cluster& cluster);
     Task<void> housekeeping();
+    Duration unseen_for(const Endpoint& e) const;
     void forget_unseen();
 
     Clock& clock_;

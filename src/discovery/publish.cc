@@ -38,6 +38,7 @@ void Impl::load_record() {
         e->member.edge = known.upstream;
         e->member.last_seen = known.last_seen;
         e->stored_last_seen = known.last_seen;
+        e->unseen_before = std::max<Duration>(clock_.wall() - known.last_seen, {});
         move_to_cluster(*e, known.cluster_id);
         kick(*e);
     }
@@ -210,12 +211,18 @@ void Impl::remember_cluster(const topology::Cluster& cluster) {
     store_.apply(store::PutCluster{std::move(known)});
 }
 
+/// Within this life by the monotonic clock alone (scenario 93): a wall clock that jumps makes nobody unseen.
+Duration Impl::unseen_for(const Endpoint& e) const {
+    if (e.heard != MonoTime{}) return clock_.now() - e.heard;
+    return e.unseen_before + (clock_.now() - e.added);
+}
+
 void Impl::forget_unseen() {
     const auto wall = clock_.wall();
     std::vector<InstanceKey> gone;
     for (const auto& [key, e] : endpoints_) {
         const auto& m = e->member;
-        const bool unseen = wall - m.last_seen > options_.forget_unseen || defect("forget-unreachable");
+        const bool unseen = unseen_for(*e) > options_.forget_unseen || defect("forget-unreachable");
         if (!m.health.ok() && m.last_seen != WallTime{} && unseen) gone.push_back(key);
     }
     for (const auto& key : gone) {

@@ -98,6 +98,9 @@ class Actor {
     virtual Task<Result<bool>> in_recovery(MonoTime deadline) = 0;
     /// Asks for promotion, again every 50 ms, until the server has left recovery. Asking twice is harmless.
     virtual Task<Result<Promotion>> promote(MonoTime deadline) = 0;
+    /// Requests for promotion that promote() has sent so far, answered or not: 0 proves that it was not
+    /// asked.
+    virtual int promotion_requests() const = 0;
     /// Makes a standby stream from another server, without a restart.
     virtual Task<Result<FollowHow>> follow(FollowOrder order, MonoTime deadline) = 0;
     /// Creates a physical slot that holds WAL from now on; success if it is there already.

@@ -521,6 +521,12 @@ Field judge_all(const Question& q, Choice& choice) {
     return field;
 }
 
+/// Their new timeline gets the number of the one that it leaves out. If that one's server only hung and came
+/// back, no number would tell the two apart: so it must be known to be down.
+bool is_proven_dead(const Instance& i) {
+    return i.health.confirmed && i.health.reach == topology::Reach::refused;
+}
+
 }  // namespace
 
 Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, const Policy& policy,
@@ -530,7 +536,7 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
     auto q = make_question(cluster, failed, policy, requested, forced, now);
     Choice choice;
     auto field = judge_all(q, choice);
-    if (field.donors.empty() && q.failed && q.failed->seen) {
+    if (field.donors.empty() && q.failed && q.failed->seen && (forced || is_proven_dead(*q.failed))) {
         q.nobody_followed = true;
         choice = {};
         field = judge_all(q, choice);

@@ -235,6 +235,21 @@ Task<void> Impl::drive_primary(CasePtr c) {
     }
 }
 
+/// A candidate whose host refused us was taken for dead. With the primary alive that may have been a
+/// firewall's word, and the promotion that it was asked for may have taken place.
+Task<void> Impl::finish_since_it_is_over(CasePtr c) {
+    if (!c->taken_for_dead) {
+        co_await finish(c, false, "the failure is over: nobody was promoted");
+        co_return;
+    }
+    const auto asked = *c->taken_for_dead;
+    co_await finish_in_doubt(
+        c, asked,
+        fmt::format("the failure is over, and nobody else was promoted than perhaps {}, which was "
+                    "asked to promote itself before it refused connections",
+                    asked.text()));
+}
+
 /// Runs the plan up to and with the promotion. False: it failed, and either the recovery is finished or
 /// another candidate is to be chosen.
 Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vector<plan::Step>>& rest) {
@@ -246,10 +261,11 @@ Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vec
             continue;
         }
         if (std::ranges::any_of(phase, is_promote) && co_await over_meanwhile(c)) {
-            co_await finish(c, false, "the failure is over: nobody was promoted");
+            co_await finish_since_it_is_over(c);
             co_return false;
         }
-        for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal)) {
+        for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal,
+                                                          [this, c] { return over_meanwhile(c); })) {
             if (is_promote(outcome.step)) {
                 if (!outcome.result && !(co_await promotion_failed(c, outcome))) co_return false;
                 promoted(*c, outcome);
@@ -291,14 +307,24 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         co_await finish(c, false, outcome.result.error().text());
         co_return false;
     }
+    // The journal tells of each attempt beforehand; one in an earlier life may have got through.
+    const bool never_asked =
+        outcome.promotion_requests == 0 && std::ranges::count(requested_promotions(*c), key) <= 1;
+    if (kind == ErrorKind::cancelled && never_asked) {
+        co_await finish_since_it_is_over(c);
+        co_return false;
+    }
     const bool refused_before = kind == ErrorKind::privilege || kind == ErrorKind::authentication ||
                                 kind == ErrorKind::too_many_connections;
     const bool dead =
         target != nullptr && target->health.confirmed && target->health.reach == topology::Reach::refused;
-    const bool passed_over = dead || refused_before || defect("pass-over-the-asked");
+    if (dead && !refused_before) c->taken_for_dead = key;
+    const bool passed_over = dead || refused_before || never_asked || defect("pass-over-the-asked");
     if (passed_over && !defect("no-second-candidate")) {
         c->journal->note(fmt::format("{} {}: choosing another candidate", key.text(),
-                                     dead ? "died during its promotion" : "cannot be promoted by us"));
+                                     dead             ? "died during its promotion"
+                                     : refused_before ? "cannot be promoted by us"
+                                                      : "was not reached to be asked"));
         c->excluded.push_back(key);
         c->candidate.reset();
         co_return false;

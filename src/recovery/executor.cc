@@ -59,14 +59,14 @@ std::vector<std::vector<plan::Step>> phases(const plan::Plan& plan) {
 }
 
 Task<std::vector<StepOutcome>> Executor::run_phase(std::string cluster_id, std::vector<plan::Step> steps,
-                                                   JournalPtr journal) {
+                                                   JournalPtr journal, Over over) {
     std::vector<Task<StepOutcome>> tasks;
     for (auto& step : steps)
-        tasks.push_back(run_step(cluster_id, std::move(step), journal));
+        tasks.push_back(run_step(cluster_id, std::move(step), journal, over));
     co_return co_await gather(clock_, std::move(tasks));
 }
 
-Task<StepOutcome> Executor::run_step(std::string cluster_id, plan::Step step, JournalPtr journal) {
+Task<StepOutcome> Executor::run_step(std::string cluster_id, plan::Step step, JournalPtr journal, Over over) {
     StepOutcome outcome{.step = step, .result = {}, .promotion = {}};
     if (journal && step.irreversible && !defect("skip-journal")) {
         auto written = co_await journal->before_deed(
@@ -81,7 +81,7 @@ Task<StepOutcome> Executor::run_step(std::string cluster_id, plan::Step step, Jo
         }
     }
     const auto began = clock_.now();
-    outcome.result = co_await act(cluster_id, step, outcome.promotion);
+    outcome.result = co_await act(cluster_id, outcome, over);
     outcome.took = clock_.now() - began;
     if (journal) {
         const auto ms = fmt::format("{:.1f} ms", static_cast<double>(to_us(outcome.took)) / 1000.0);
@@ -92,8 +92,8 @@ Task<StepOutcome> Executor::run_step(std::string cluster_id, plan::Step step, Jo
     co_return outcome;
 }
 
-Task<Result<void>> Executor::act(const std::string& cluster_id, const plan::Step& step,
-                                 std::optional<engine::Promotion>& promotion) {
+Task<Result<void>> Executor::act(const std::string& cluster_id, StepOutcome& outcome, const Over& over) {
+    const auto& step = outcome.step;
     const auto deadline = clock_.now() + step.deadline;
     switch (step.kind) {
         case plan::StepKind::catch_up:
@@ -103,7 +103,7 @@ Task<Result<void>> Executor::act(const std::string& cluster_id, const plan::Step
         case plan::StepKind::follow:
             co_return co_await follow(step, deadline);
         case plan::StepKind::promote:
-            co_return co_await promote(cluster_id, step, promotion, deadline);
+            co_return co_await promote(cluster_id, outcome, deadline, over);
         case plan::StepKind::create_slot: {
             auto actor = engine_.make_actor(step.target);
             co_return co_await actor->create_slot(step.argument, deadline);
@@ -124,23 +124,28 @@ Task<Result<void>> Executor::act(const std::string& cluster_id, const plan::Step
     co_return fail(ErrorKind::internal, "unknown step", step.target.text());
 }
 
-/// In slices: a candidate that is seen to have died is not waited for to the end.
-Task<Result<void>> Executor::promote(std::string cluster_id, plan::Step step,
-                                     std::optional<engine::Promotion>& promotion, MonoTime deadline) {
-    auto actor = warm_.take(step.target);
-    for (int slices = 0;; ++slices) {
+/// In slices: a candidate that is seen to have died is not waited for to the end, and one that cannot be
+/// reached is not promoted when it and the primary are back.
+Task<Result<void>> Executor::promote(std::string cluster_id, StepOutcome& outcome, MonoTime deadline,
+                                     const Over& over) {
+    const auto target = outcome.step.target;
+    auto actor = warm_.take(target);
+    for (;;) {
         auto done = co_await actor->promote(std::min(deadline, clock_.now() + promotion_slice));
+        outcome.promotion_requests = actor->promotion_requests();
         if (done) {
-            promotion = *done;
-            promotion->requests += slices;
+            outcome.promotion = *done;
+            outcome.promotion->requests = outcome.promotion_requests;
             co_return Result<void>{};
         }
         if (defect("promotion-on-faith")) co_return Result<void>{};
         if (done.error().kind != ErrorKind::timeout || clock_.now() >= deadline)
             co_return std::unexpected(done.error());
-        co_await observer_.look_again({step.target}, std::min(deadline, clock_.now() + promotion_slice));
+        co_await observer_.look_again({target}, std::min(deadline, clock_.now() + promotion_slice));
         const auto cluster = observer_.cluster(cluster_id);
-        if (proven_dead(cluster.get(), step.target)) co_return std::unexpected(done.error());
+        if (proven_dead(cluster.get(), target)) co_return std::unexpected(done.error());
+        if (over && co_await over())
+            co_return fail(ErrorKind::cancelled, "the failure is over: it is asked no more", target.text());
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "recovery/journal.h"
@@ -32,6 +33,7 @@ struct StepOutcome {
     plan::Step step;
     Result<void> result;
     std::optional<engine::Promotion> promotion;
+    int promotion_requests = 0;  ///< that were sent, answered or not
     Duration took{};
 };
 
@@ -41,16 +43,17 @@ class Executor {
     Executor(Clock& clock, engine::Engine& engine, Observer& observer, WarmActors& warm)
         : clock_(clock), engine_(engine), observer_(observer), warm_(warm) {}
 
+    /// Asked now and then while a promotion does not get on: true ends the attempt (cancelled).
+    using Over = std::function<Task<bool>()>;
     /// One phase of a plan, side by side.
     Task<std::vector<StepOutcome>> run_phase(std::string cluster_id, std::vector<plan::Step> steps,
-                                             JournalPtr journal);
+                                             JournalPtr journal, Over over = {});
 
   private:
-    Task<StepOutcome> run_step(std::string cluster_id, plan::Step step, JournalPtr journal);
-    Task<Result<void>> act(const std::string& cluster_id, const plan::Step& step,
-                           std::optional<engine::Promotion>& promotion);
-    Task<Result<void>> promote(std::string cluster_id, plan::Step step,
-                               std::optional<engine::Promotion>& promotion, MonoTime deadline);
+    Task<StepOutcome> run_step(std::string cluster_id, plan::Step step, JournalPtr journal, Over over);
+    Task<Result<void>> act(const std::string& cluster_id, StepOutcome& outcome, const Over& over);
+    Task<Result<void>> promote(std::string cluster_id, StepOutcome& outcome, MonoTime deadline,
+                               const Over& over);
     Task<Result<void>> catch_up(std::string cluster_id, plan::Step step, MonoTime deadline);
     Task<Result<void>> verify_streaming(std::string cluster_id, plan::Step step, MonoTime deadline);
     Task<Result<void>> follow(plan::Step step, MonoTime deadline);

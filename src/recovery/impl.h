@@ -42,6 +42,8 @@ struct Case {
     bool post_hook_failed = false;      ///< and the configuration counts that
     MonoTime judged{};                  ///< when the failure was last known to last
     std::vector<InstanceKey> excluded;  ///< candidates that failed in this recovery
+    std::optional<InstanceKey>
+        taken_for_dead;    ///< the last of them that was asked and then refused connections
     InstanceKey replaced;  ///< who is to be replaced now: the failed one, or a successor that died
 };
 using CasePtr = std::shared_ptr<Case>;
@@ -87,9 +89,12 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     void acknowledge_completed(const InstanceKey& failed);
     Task<void> keep_clients_away(CasePtr c, bool away);
 
-    // reattach.cc: standbys that come back after the others were rewired
-    std::vector<const topology::Instance*> stranded(const Watched& watched,
-                                                    const topology::Instance& primary) const;
+    // reattach.cc: standbys that come back after the others were rewired, or whose slot is missing
+    struct Stranded {
+        const topology::Instance* standby;
+        InstanceKey target;
+    };
+    std::vector<Stranded> stranded(const Watched& watched, const topology::Instance& primary) const;
     void reattach_stranded(Watched& watched);
     Task<void> reattach(std::string id, plan::Plan plan);
 
@@ -113,6 +118,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<bool> over_meanwhile(CasePtr c);
     Task<void> drive_primary(CasePtr c);
     Task<void> drive_intermediate(CasePtr c);
+    Task<void> finish_since_it_is_over(CasePtr c);
     Task<bool> promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vector<plan::Step>>& rest);
     Task<void> pass_over(CasePtr c, InstanceKey candidate);
     Task<bool> promotion_failed(CasePtr c, StepOutcome outcome);
@@ -135,6 +141,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
 
     // resume.cc: after a restart
     Task<void> resume(store::Recovery record);
+    Task<void> finish_intermediate(CasePtr c);
     Task<void> resume_primary(CasePtr c);
     Task<bool> wait_settled(std::string id);
     const topology::Instance* promoted_instance(const topology::Cluster& cluster, const Case& c) const;

@@ -13,6 +13,8 @@ namespace baton::recovery {
 namespace {
 
 constexpr seconds pause_between_tries{10};
+/// Before that, whoever led it there may be about to make it.
+constexpr seconds slot_missing_for{2};
 
 /// An operator who downtimed it wants it left alone; a downtime of our own making only marks that it was
 /// lost.
@@ -33,39 +35,38 @@ bool replaced(const store::State& record, const topology::Cluster& cluster, cons
     });
 }
 
-/// It was led here with a slot that could not be made at that moment: the new primary restarted just then.
-bool waits_for_a_slot(const store::State& record, const topology::Cluster& cluster,
-                      const topology::Instance& standby, const topology::Instance& primary) {
-    if (standby.upstream != primary.key || !standby.seen || standby.seen->receiving() || !primary.seen)
+/// Its slot does not exist where it wants to stream from: it could not be made when it was led there, or that
+/// server was made anew. Without it the standby tries in vain for ever.
+bool waits_for_a_slot(const topology::Instance& standby, const topology::Instance* upstream, MonoTime now) {
+    if (upstream == nullptr || !upstream->health.ok() || !upstream->seen || !upstream->seen->can_see_all)
         return false;
+    if (!standby.seen || standby.seen->receiving() || standby.seen->replay_paused) return false;
+    if (standby.streamed_until && now - *standby.streamed_until < slot_missing_for) return false;
     const auto& name = standby.seen->settings.primary_slot_name;
-    const bool there =
-        std::ranges::any_of(primary.seen->slots, [&](const auto& slot) { return slot.name == name; });
-    return !name.empty() && !there && std::ranges::any_of(record.recoveries, [&](const auto& row) {
-        return row.second.cluster_id == cluster.id && row.second.successor == primary.key;
-    });
+    return !name.empty() &&
+           !std::ranges::any_of(upstream->seen->slots, [&](const auto& slot) { return slot.name == name; });
 }
 
 }  // namespace
 
-/// Standbys that still point at a primary which `primary` replaced, and those that a recovery left without a
-/// slot.
-std::vector<const topology::Instance*> Impl::stranded(const Watched& watched,
-                                                      const topology::Instance& primary) const {
+/// Standbys that still point at a primary which `primary` replaced, and those whose slot is missing.
+std::vector<Impl::Stranded> Impl::stranded(const Watched& watched, const topology::Instance& primary) const {
     const auto& cluster = *watched.snapshot;
-    std::vector<const topology::Instance*> all;
+    std::vector<Stranded> all;
     for (const auto& problem : watched.problems) {
         if (problem.code != Code::stranded_standby) continue;
-        if (const auto* standby = cluster.find(problem.instance)) all.push_back(standby);
+        if (const auto* standby = cluster.find(problem.instance)) all.push_back({standby, primary.key});
     }
     for (const auto& instance : cluster.instances) {
         const bool candidate = instance->health.ok() && instance->is_standby() && instance->upstream;
-        if (!candidate || std::ranges::find(all, instance.get()) != all.end()) continue;
-        if (waits_for_a_slot(store_.state(), cluster, *instance, primary)) all.push_back(instance.get());
-        if (*instance->upstream == primary.key) continue;
+        if (!candidate || std::ranges::find(all, instance.get(), &Stranded::standby) != all.end()) continue;
         const auto* upstream = cluster.find(*instance->upstream);
-        if (upstream == nullptr || !upstream->is_primary()) continue;
-        if (replaced(store_.state(), cluster, upstream->key, primary.key)) all.push_back(instance.get());
+        if (upstream != nullptr && upstream != &primary && upstream->is_primary()) {
+            if (replaced(store_.state(), cluster, upstream->key, primary.key))
+                all.push_back({instance.get(), primary.key});
+        } else if (waits_for_a_slot(*instance, upstream, clock_.now())) {
+            all.push_back({instance.get(), upstream->key});
+        }
     }
     return all;
 }
@@ -77,12 +78,12 @@ void Impl::reattach_stranded(Watched& watched) {
     if (defect("leave-stranded")) return;
     if (!store_.state().recoveries_enabled || !options_.recovers_primary(cluster)) return;
     const auto now = clock_.now();
-    for (const auto* standby : stranded(watched, *primary)) {
+    for (const auto& [standby, target] : stranded(watched, *primary)) {
         auto& last = watched.reattached[standby->key];
         if (left_alone(*standby)) continue;
         if (last != MonoTime{} && now - last < pause_between_tries) continue;
         last = now;
-        auto plan = plan::plan_follow(cluster, standby->key, primary->key, options_.plan, now);
+        auto plan = plan::plan_follow(cluster, standby->key, target, options_.plan, now);
         if (plan) {
             spawn(clock_.executor(), reattach(cluster.id, std::move(*plan)));
             continue;
@@ -99,6 +100,11 @@ void Impl::reattach_stranded(Watched& watched) {
 Task<void> Impl::reattach(std::string id, plan::Plan plan) {
     const auto self = shared_from_this();
     const auto subject = plan.subject;
+    const auto known = watched_.find(id);
+    audit("reattach-replica", subject,
+          known != watched_.end() && known->second.snapshot ? known->second.snapshot->name : id,
+          "is led to where it belongs: " +
+              (plan.steps.empty() ? std::string("nothing to do") : plan.steps.front().what));
     const auto done = co_await execute(std::move(plan));
     if (stopped_) co_return;
     const auto at = watched_.find(id);

@@ -90,10 +90,29 @@ Task<void> Impl::resume(store::Recovery record) {
     } else if (co_await still_so(c)) {
         co_await drive_intermediate(c);
     } else {
-        co_await finish(c, false, "the failure is over: nothing more to do");
+        co_await finish_intermediate(c);
     }
     watched_[id].recovering = false;
     if (const auto cluster = observer_.cluster(id); cluster && !stopped_) on_cluster(id, cluster);
+}
+
+/// There is nothing left to do. Was that our doing, before we were killed? The replicas tell.
+Task<void> Impl::finish_intermediate(CasePtr c) {
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    for (const auto& key : c->record.replicas) {
+        const auto* replica = cluster ? cluster->find(key) : nullptr;
+        const bool moved = replica != nullptr && replica->health.ok() && replica->upstream &&
+                           *replica->upstream != c->record.failed && !replica->is_primary();
+        if (!moved) continue;
+        c->journal->note(fmt::format("{} follows {} now", key.text(), replica->upstream->text()));
+        c->record.successor = replica->upstream;
+    }
+    if (c->record.successor) {
+        save(*c);
+        co_await run_post_hooks(c);
+    }
+    co_await finish(c, c->record.successor.has_value(),
+                    c->record.successor ? "" : "the failure is over: nothing more to do");
 }
 
 Task<void> Impl::resume_primary(CasePtr c) {

@@ -209,5 +209,22 @@ TEST(ModelReclone, OfOneThatDiesMeanwhileComesToNothing) {
     EXPECT_TRUE(world->trace().contains("comes to nothing"));
 }
 
+// What Baton makes of it: with the full page that both standbys received, neither is past the fork.
+TEST(ModelPartialRecord, ALateSiblingIsLedToTheNewPrimary) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+        auto world = three_nodes(recovers_all, seed);
+        world->network().set("manager", "s2", Link::silent);
+        world->run_for(seconds(5));
+        (*world)["p"].leave_partial_record();
+        (*world)["p"].kill();
+        world->run_for(milliseconds(500));
+        world->network().set("manager", "s2", Link::up);
+        world->run_for(seconds(30));
+        ASSERT_EQ(world->writable().size(), 1U) << world->trace().text();
+        const auto other = world->writable()[0] == "s1" ? "s2" : "s1";
+        EXPECT_TRUE((*world)[other].streaming()) << "seed " << seed << "\n" << world->trace().text();
+    }
+}
+
 }  // namespace
 }  // namespace baton::sim

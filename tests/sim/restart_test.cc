@@ -115,6 +115,20 @@ TEST(Restart, Scenario89ManagerAwayForADay) {
     expect_healthy(*world, {"s1", "s2"});
 }
 
+TEST(Restart, Scenario93WallClockJumpsForgetNobody) {
+    auto world = three_nodes();
+    (*world)["s1"].kill();
+    world->run_for(seconds(5));
+    world->jump_wall(std::chrono::hours(24 * 400));
+    world->run_for(std::chrono::minutes(5));
+    EXPECT_NE(world->manager().view()->topology->find_instance(at("s1")), nullptr) << world->trace().text();
+    world->jump_wall(-std::chrono::hours(24 * 800));
+    (*world)["s1"].start();
+    world->run_for(seconds(20));
+    EXPECT_EQ(world->promotions(), 0);
+    expect_healthy(*world, {"s1", "s2"});
+}
+
 TEST(Restart, KilledAtEveryStepOfAnIntermediateRecovery) {
     const auto make = [] {
         auto world = std::make_unique<World>(1, recovers_all);

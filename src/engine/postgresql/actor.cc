@@ -71,13 +71,14 @@ Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
         }
         if (clock.now() < next_request) continue;
         if (promotion.requests++ == 0) began = clock.now();
+        ++hand->promotion_requests;
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(hand, deadline);
         if (!asked && !worth_another_try(asked.error(), promotion.requests))
             co_return std::unexpected(asked.error());
         if (!asked) last = asked.error().text();
     }
-    co_return not_promoted(*hand, promotion.requests, last);
+    co_return not_promoted(*hand, hand->promotion_requests, last);
 }
 
 Task<Result<void>> make_slot(HandPtr hand, std::string name, MonoTime deadline) {
@@ -129,6 +130,7 @@ class PostgresActor final : public Actor {
     Task<Result<void>> connect(MonoTime d) override { return connect_it(hand_, d); }
     Task<Result<bool>> in_recovery(MonoTime d) override { return is_in_recovery(hand_, d); }
     Task<Result<Promotion>> promote(MonoTime d) override { return promote_it(hand_, d); }
+    int promotion_requests() const override { return hand_->promotion_requests; }
     Task<Result<FollowHow>> follow(FollowOrder order, MonoTime d) override {
         return follow_upstream(hand_, std::move(order), d);
     }

@@ -16,6 +16,7 @@ struct Hand {
     std::shared_ptr<Wiring> wiring;
     InstanceKey key;
     std::shared_ptr<Session> session;
+    int promotion_requests = 0;
 };
 using HandPtr = std::shared_ptr<Hand>;
 
