@@ -122,7 +122,7 @@ Nemesis::End Nemesis::on_server(const Fault& fault, Server& server) {
             return nullptr;
         case shut_down:
             server.shutdown(random_.chance(80));
-            return start;
+            return [this, &server] { start_when_down(server); };
         case power_off:
             server.power_off();
             return start;
@@ -302,12 +302,18 @@ void Nemesis::mend() {
 
 /// A primary that died stays away where the story says so and somebody else can lead.
 void Nemesis::start(Server& server) {
-    const bool other = std::ranges::any_of(world_.servers(), [&](const auto& s) {
-        return s.get() != &server && s->in_recovery();
-    });
+    const bool other = std::ranges::any_of(
+        world_.servers(), [&](const auto& s) { return s.get() != &server && s->in_recovery(); });
     if (over_ && !story_.former_returns && !server.in_recovery() && other) return;
     world_.network().set_host(server.key().host, true);
     server.start();
+}
+
+/// A shutdown takes its time: it waits for standbys.
+void Nemesis::start_when_down(Server& server) {
+    if (!server.listens()) return start(server);
+    if (!server.shuts_down()) return;
+    world_.after(milliseconds(100), [this, &server] { start_when_down(server); });
 }
 
 void Nemesis::start_what_is_dead() {

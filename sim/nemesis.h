@@ -53,6 +53,7 @@ class Nemesis final : public Watcher {
     End flapping(const Fault& fault);
     std::string host_of(const std::string& target, const std::string& unlike = {}) const;
     void start(Server& server);
+    void start_when_down(Server& server);
     void start_what_is_dead();
 
     World& world_;

@@ -60,6 +60,7 @@ class Telling {
     void prepare(Server& server) const {
         server.settings.synchronous_standby_names = story_.layout.synchronous;
         server.settings.wal_retrieve_retry_interval_ms = story_.layout.retry_interval_ms;
+        server.pace.segment_copy = {story_.layout.segment_copy / 4, story_.layout.segment_copy};
         server.settings.wal_receiver_timeout_ms = story_.layout.receiver_timeout_ms;
     }
 

@@ -102,6 +102,7 @@ class Server {
     // What a session meets.
     bool listens() const { return state_ != State::dead; }
     bool running() const { return state_ == State::running; }
+    bool shuts_down() const { return running() && stopping_ != Stopping::no; }
     bool hung() const { return hung_; }
     bool hung_for_new_sessions() const { return hung_ || postmaster_hung_; }
     std::optional<Failure> refuses_login(const std::string& party) const;

@@ -6,6 +6,14 @@
 namespace baton::sim {
 namespace {
 
+bool is_named(const Story& s, const std::string& name) {
+    const auto by_fault = [&](const Fault& f) {
+        return f.target == name || f.other == name || std::ranges::find(f.group, name) != f.group.end();
+    };
+    const auto by_member = [&](const Layout::Member& m) { return m.upstream == name; };
+    return std::ranges::any_of(s.faults, by_fault) || std::ranges::any_of(s.layout.standbys, by_member);
+}
+
 class Shrinking {
   public:
     Shrinking(Story story, int tries) : best_(std::move(story)), tries_(tries) {
@@ -55,7 +63,8 @@ class Shrinking {
     bool plainer_layout() {
         const Layout plain;
         return change([](Story& s) {
-                   if (s.layout.standbys.size() < 2) return false;
+                   if (s.layout.standbys.size() < 2 || is_named(s, s.layout.standbys.back().name))
+                       return false;
                    s.layout.standbys.pop_back();
                    return true;
                }) ||

@@ -107,6 +107,7 @@ Layout draw_layout(Draw& draw) {
                     std::array{15, 30, 30, 15, 10});
     if (draw.chance(40)) layout.manager_drift_ppm = draw.number(-500, 500);
     layout.configuration = draw_configuration(draw, layout);
+    if (draw.chance(40)) layout.segment_copy = draw.between(milliseconds(5), milliseconds(300));
     return layout;
 }
 
@@ -265,6 +266,8 @@ std::string Layout::text() const {
     out += synchronous.empty() ? "; asynchronous" : "; synchronous_standby_names " + synchronous;
     out += fmt::format("; wal_retrieve_retry_interval {} ms; wal_receiver_timeout {} ms", retry_interval_ms,
                        receiver_timeout_ms);
+    if (segment_copy > Duration{})
+        out += fmt::format("; a segment is copied in up to {:.0f} ms", in_ms(segment_copy));
     out += fmt::format("; {} writes every {:.0f} ms",
                        router ? "a client behind a router" : "a multi-host client", in_ms(write_pause));
     out += fmt::format("; block period {} s", recovery_block_s);
@@ -286,9 +289,9 @@ std::string Story::text() const {
 
 /// Can the manager be right to promote nobody when the primary is gone for good?
 static bool may_refuse(const Layout& layout) {
-    return !layout.synchronous.empty() || std::ranges::any_of(layout.standbys, [](const auto& m) {
-        return m.rule == "must_not" || m.apply_delay_ms > 0;
-    });
+    return !layout.synchronous.empty() || layout.segment_copy > Duration{} ||
+           std::ranges::any_of(layout.standbys,
+                               [](const auto& m) { return m.rule == "must_not" || m.apply_delay_ms > 0; });
 }
 
 Story draw_story(uint64_t seed) {

@@ -23,8 +23,10 @@ struct Layout {
     std::string synchronous;       ///< synchronous_standby_names everywhere; "" = asynchronous
     int retry_interval_ms = 5000;  ///< wal_retrieve_retry_interval
     int receiver_timeout_ms = 60000;
-    bool router = false;        ///< clients come through a router that asks the servers, else multi-host
-    Duration write_pause{};     ///< between a client's rows; 0 = an idle cluster
+    Duration segment_copy{};  ///< a receiver on a new timeline has copied the segment of the fork after up to
+                              ///< so long
+    bool router = false;      ///< clients come through a router that asks the servers, else multi-host
+    Duration write_pause{};   ///< between a client's rows; 0 = an idle cluster
     std::string configuration;  ///< text of the manager's configuration file
     int manager_drift_ppm = 0;
     int recovery_block_s = 3600;  ///< RecoveryPeriodBlockSeconds, also in `configuration`

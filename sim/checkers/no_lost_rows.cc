@@ -96,8 +96,11 @@ class NoLostRows final : public Onlooker {
             const auto is_lost = [&](const auto& row) { return row.end > kept.of(on.branch.get()); };
             if (asked.synchronous && descends_from(asked.lineage, on.branch)) {
                 tell(on,
-                     std::ranges::count_if(
-                         on.confirmed, [&](const auto& row) { return is_lost(row) && row.at <= asked.at; }),
+                     std::ranges::count_if(on.confirmed,
+                                           [&](const auto& row) {
+                                               return is_lost(row) && row.at <= asked.at &&
+                                                      !unstoppable(on, row);
+                                           }),
                      "the promotion of " + x.key().text());
             }
             std::erase_if(on.confirmed, is_lost);
@@ -112,8 +115,7 @@ class NoLostRows final : public Onlooker {
             tell(on,
                  std::ranges::count_if(on.confirmed,
                                        [&](const auto& row) {
-                                           const bool unstoppable = on.superseded && row.at > *on.superseded;
-                                           return row.end > kept.of(on.branch.get()) && !unstoppable;
+                                           return row.end > kept.of(on.branch.get()) && !unstoppable(on, row);
                                        }),
                  "the end");
         }
@@ -132,6 +134,12 @@ class NoLostRows final : public Onlooker {
         bool synchronous = false;
         std::vector<Holder> holders{};
     };
+
+    /// Acknowledged by a former primary after somebody was promoted in its place: only fencing could prevent
+    /// it.
+    static bool unstoppable(const Acknowledged& on, const Acknowledged::Confirmed& row) {
+        return on.superseded && row.at > *on.superseded;
+    }
 
     Acknowledged& acknowledged_on(const BranchPtr& branch) {
         // Rows come in runs.

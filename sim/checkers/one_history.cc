@@ -71,9 +71,16 @@ class OneHistory final : public Onlooker {
             if (!asked_.contains(other.get()) || other.get() == &x || !other->running()) continue;
             const bool leads = !other->in_recovery();
             if (leads && descends_from(x.branch(), other->branch())) continue;
+            if (rejected_by_a_firewall(*other)) continue;
             violated(fmt::format("{} is asked to promote itself although {} was asked before and {}",
                                  x.key().text(), other->key().text(), leads ? "leads" : "may still do so"));
         }
+    }
+
+    /// It answers the manager with RST in the server's place: without an agent that is what death looks like,
+    /// and a candidate has no standbys that could tell.
+    bool rejected_by_a_firewall(const Server& s) const {
+        return world().network().between("manager", s.key().host) == Link::refused;
     }
 
     bool on_record(const Server& s) const {
