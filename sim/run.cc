@@ -14,6 +14,8 @@ constexpr milliseconds looks_every{100};
 /// The longest wait that PostgreSQL has in it by default is wal_receiver_timeout, a minute.
 constexpr seconds converges_within{100};
 constexpr seconds operator_waits{4};
+/// What was still under way when the operator looked first.
+constexpr seconds operator_returns_after{20};
 constexpr seconds afterwards{3};
 
 /// One story as it is told.
@@ -90,8 +92,13 @@ class Telling {
         for (const auto& c : checkers_)
             c->mended();
         operators_part();
+        auto acknowledged = world_.now();
         while (world_.now() - began < story_.faults_end + converges_within) {
             if (!go_on(milliseconds(500))) return;
+            if (world_.now() - acknowledged > operator_returns_after) {
+                acknowledge();
+                acknowledged = world_.now();
+            }
             if (!nemesis_->all_mended() || !converged(world_)) continue;
             if (!go_on(afterwards)) return;
             if (converged(world_)) break;
@@ -113,10 +120,15 @@ class Telling {
         return true;
     }
 
-    /// What people do when all is calm again: allow the next recovery, and make standbys of former primaries.
-    void operators_part() {
+    void acknowledge() {
+        if (!world_.manager_runs()) return;
         world_.trace().note("operator", "acknowledges what was recovered");
         (void)world_.command(world_.manager().acknowledge({}, "operator", "the simulated world"), seconds(5));
+    }
+
+    /// What people do when all is calm again: allow the next recovery, and make standbys of former primaries.
+    void operators_part() {
+        acknowledge();
         if (!story_.operator_rejoins) return;
         auto* leader = world_.leader();
         for (const auto& s : world_.servers()) {

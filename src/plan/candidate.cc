@@ -223,6 +223,25 @@ Objection not_synchronous(const Question& q, const Instance& i) {
                        q.failed_key.text(), q.failed->seen->settings.synchronous_standby_names);
 }
 
+/// A manager that was restarted while the primary was out of sight does not know whose confirmation its
+/// commits waited for. The same setting on another server says that they may have; then each commit is sure
+/// to be on one that is left only when nobody is missing.
+Objection unseen_synchronous(const Question& q, const Instance&) {
+    if (q.failed && q.failed->seen) return std::nullopt;
+    if (defect("ignore-synchronous-proof")) return std::nullopt;
+    const auto& all = q.cluster.instances;
+    const auto hint = std::ranges::find_if(
+        all, [](const auto& i) { return i->seen && analysis::waits_for_standbys(i->seen->settings); });
+    const auto missing =
+        std::ranges::find_if(all, [&](const auto& i) { return !i->known_as(q.failed_key) && !answers(*i); });
+    if (hint == all.end() || missing == all.end()) return std::nullopt;
+    return fmt::format(
+        "commits of {} may have waited for standbys ('{}' is set on {}), this manager has not seen "
+        "for which, and {} does not answer",
+        q.failed_key.text(), (*hint)->seen->settings.synchronous_standby_names, (*hint)->key.text(),
+        (*missing)->key.text());
+}
+
 Objection differs(bool prevented, const std::string& here, const std::string& there, std::string_view what) {
     if (!prevented || here.empty() || there.empty() || here == there) return std::nullopt;
     return fmt::format("it is in {} {}, the failed primary was in {}", what, there, here);
@@ -275,6 +294,7 @@ constexpr std::array checks{
     Check{Rejection::slot_wal_lost, Lifted::by_force, slot_wal_lost},
     Check{Rejection::disconnected_too_long, Lifted::by_force, disconnected_too_long},
     Check{Rejection::not_synchronous, Lifted::by_force, not_synchronous},
+    Check{Rejection::not_synchronous, Lifted::by_force, unseen_synchronous},
     Check{Rejection::other_data_center, Lifted::by_force, other_data_center},
     Check{Rejection::other_region, Lifted::by_force, other_region},
 };

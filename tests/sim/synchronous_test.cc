@@ -87,5 +87,22 @@ TEST(Synchronous, Scenario15AllSynchronousStandbysDie) {
     expect_golden(*world, "15_all_synchronous_standbys_die");
 }
 
+/// A restarted manager has not seen the primary, nor the two standbys on which the last commits may be.
+TEST(Synchronous, RestartedManagerDoesNotForgetThatCommitsWaited) {
+    auto world = std::make_unique<World>(3, recovers_all);
+    world->primary("p").settings.synchronous_standby_names = "ANY 1 (p, s1, s2, s3)";
+    for (const auto* name : {"s1", "s2", "s3"})
+        world->standby(name).settings.synchronous_standby_names = "ANY 1 (p, s1, s2, s3)";
+    begin(*world);
+    world->kill_manager();
+    for (const auto* away : {"p", "s1", "s2"})
+        world->network().set("manager", away, Link::silent);
+    world->network().set("s3", "p", Link::silent);
+    world->start_manager();
+    world->run_for(seconds(90));
+    EXPECT_EQ(world->promotions(), 0) << world->trace().text();
+    EXPECT_TRUE(world->trace().contains("this manager has not seen for which")) << world->trace().text();
+}
+
 }  // namespace
 }  // namespace baton::sim
