@@ -9,6 +9,7 @@ namespace baton::discovery {
 namespace {
 
 constexpr std::chrono::minutes last_seen_store_interval{10};
+constexpr std::chrono::minutes tried_before_forgetting{30};
 /// A rebuild takes some 10 us a server: more of them in a row would keep probes waiting.
 constexpr milliseconds flush_turn{3};
 constexpr milliseconds pause_between_turns{10};
@@ -214,7 +215,10 @@ void Impl::remember_cluster(const topology::Cluster& cluster) {
 /// Within this life by the monotonic clock alone (scenario 93): a wall clock that jumps makes nobody unseen.
 Duration Impl::unseen_for(const Endpoint& e) const {
     if (e.heard != MonoTime{}) return clock_.now() - e.heard;
-    return e.unseen_before + (clock_.now() - e.added);
+    const auto tried = clock_.now() - e.added;
+    // What an earlier life saw is dated by the wall clock, which may be wrong: ask for a while before
+    // believing it.
+    return tried < tried_before_forgetting ? tried : e.unseen_before + tried;
 }
 
 void Impl::forget_unseen() {
