@@ -302,8 +302,10 @@ void Nemesis::mend() {
 
 /// A primary that died stays away where the story says so and somebody else can lead.
 void Nemesis::start(Server& server) {
-    const bool other = std::ranges::any_of(
-        world_.servers(), [&](const auto& s) { return s.get() != &server && s->in_recovery(); });
+    const bool other = std::ranges::any_of(world_.servers(), [&](const auto& s) {
+        return s.get() != &server && s->in_recovery() && s->timeline() == server.timeline() &&
+               !s->half_copied();
+    });
     if (over_ && !story_.former_returns && !server.in_recovery() && other) return;
     world_.network().set_host(server.key().host, true);
     server.start();

@@ -286,6 +286,11 @@ Result<void> Server::request_promotion() {
     return {};
 }
 
+void Server::stall_promotions(bool on) {
+    promotions_stall_ = on;
+    if (!on && promotion_requests_ > 0 && in_recovery_ && running()) promote_later(draw(pace.promotion));
+}
+
 void Server::promote_later(Duration wait) {
     later(wait, [this, mine = ++promotion_] {
         if (mine == promotion_ && in_recovery_) finish_promotion();

@@ -95,7 +95,7 @@ class Server {
     /// An operator makes it anew.
     void mend_slot(const std::string& name);
     /// The startup process gets stuck: a promotion that was asked for never ends.
-    void stall_promotions(bool on) { promotions_stall_ = on; }
+    void stall_promotions(bool on);
     /// Cable or firewall changed: what was waiting for a link goes on.
     void network_changed();
 

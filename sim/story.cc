@@ -300,6 +300,9 @@ Story draw_story(uint64_t seed) {
     story.former_returns = draw.chance(60) || may_refuse(story.layout);
     story.operator_rejoins = draw.chance(60);
     story.faults = FaultDraw(draw, story.layout).all();
+    // A manager without a record does not replace a primary that it never saw.
+    if (std::ranges::find(story.faults, FaultKind::kill_manager_lost, &Fault::kind) != story.faults.end())
+        story.former_returns = true;
     Duration last{};
     for (size_t i = 0; i < story.faults.size(); ++i) {
         story.faults[i].number = static_cast<int>(i) + 1;

@@ -12,6 +12,8 @@ namespace {
 
 /// What was decided on may be on its way while the reason goes.
 constexpr seconds on_its_way{2};
+/// The deadlines of the steps that lead a standby somewhere.
+constexpr seconds leads_for{30};
 
 /// A promotion is asked for only while the record on disk has an open recovery of that cluster with a reason,
 /// and in it the step that names this deed. All other deeds can be undone. For them the record (which the
@@ -49,6 +51,7 @@ class Explained final : public Checker {
             verb == "follow" || verb == "restart_receiver" || verb == "create_slot" || verb == "drop_slot";
         const bool in_trouble = !troubled_.empty() || world().now() - trouble_ended_ < on_its_way;
         if (of_standby && in_trouble) return;
+        if (of_standby && led_at_ && world().now() - *led_at_ < leads_for) return;
         violated(fmt::format("{} {} on {}, and the record does not say why", verb, detail, s.key().text()));
     }
 
@@ -57,6 +60,8 @@ class Explained final : public Checker {
             note(put->recovery);
         } else if (const auto* change = std::get_if<store::AddAnalysisChange>(&command)) {
             note(change->change);
+        } else if (const auto* audit = std::get_if<store::AddAudit>(&command)) {
+            if (audit->entry.type == "reattach-replica") led_at_ = world().now();
         }
     }
 
@@ -82,6 +87,7 @@ class Explained final : public Checker {
     /// What was only in memory went with the process; what is on disk is what the next one begins with.
     void recall() {
         open_.clear();
+        led_at_.reset();
         for (const auto& [id, r] : world().disk().recoveries)
             note(r);
         for (const auto& [key, changes] : world().disk().analysis_changes) {
@@ -92,6 +98,7 @@ class Explained final : public Checker {
     std::map<std::string, int64_t> open_;
     std::set<topology::InstanceKey> troubled_;
     MonoTime trouble_ended_{};
+    std::optional<MonoTime> led_at_;  ///< an audit entry says which standby is led where it belongs
 };
 
 }  // namespace
