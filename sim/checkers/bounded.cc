@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "sim/checkers/list.h"
 
@@ -19,6 +20,8 @@ constexpr size_t most_timers = 40;
 constexpr size_t most_steps = 60;
 constexpr size_t most_steps_per_server = 25;
 constexpr int looks_per_inspection = 5;
+/// Of one entry of the audit, but for numbers that change: a state is told once, and may come back.
+constexpr size_t most_repetitions = 8;
 /// Entries of the record while nothing happens, and for each fault and recovery.
 constexpr size_t most_entries = 150;
 constexpr size_t most_entries_per_event = 120;
@@ -31,6 +34,12 @@ class Bounded final : public Checker {
         if (const auto* step = std::get_if<store::AddRecoveryStep>(&command)) {
             most("steps of a recovery", ++steps_[step->step.uid],
                  most_steps + most_steps_per_server * world().servers().size());
+        }
+        if (const auto* audit = std::get_if<store::AddAudit>(&command)) {
+            const auto& e = audit->entry;
+            most("times of one and the same audit entry",
+                 ++said_[{e.type, e.instance, e.message.substr(0, e.message.find(';'))}],
+                 most_repetitions + story().faults.size());
         }
         events_ += std::holds_alternative<store::PutDetection>(command);
         most("entries written to the record", ++entries_,
@@ -80,6 +89,7 @@ class Bounded final : public Checker {
     }
 
     std::map<std::string, size_t> steps_;
+    std::map<std::tuple<std::string, topology::InstanceKey, std::string>, size_t> said_;
     size_t entries_ = 0, events_ = 0;
     int looks_ = 0;
 };

@@ -66,6 +66,8 @@ class Picture {
         if (!s.in_recovery()) return {};
         const auto follows = s.streams_from().value_or(s.conninfo.hosts.at(0));
         if (seen->upstream && world_.find(follows) == world_.find(*seen->upstream)) return {};
+        // One that looks for the primary itself follows nobody in particular until it has found it.
+        if (!s.streaming() && s.conninfo.hosts.size() > 1) return {};
         return fmt::format("follows {}, and is shown below {}", follows.text(),
                            seen->upstream ? seen->upstream->text() : "nobody");
     }
@@ -93,7 +95,10 @@ class Picture {
     }
 
     /// Why no manager without agents can make it follow.
-    std::string cannot_follow(const Server& s) const {
+    /// `above`: how many servers stand between it and the one that was asked about (standbys may stand in a
+    /// circle).
+    std::string cannot_follow(const Server& s, size_t above = 0) const {
+        if (above > world_.servers().size()) return "it follows its own replica";
         if (!leads_to(s.branch(), s.position(), leader_->branch())) return "its history is another";
         if (s.replay_paused()) return "its replay is paused";
         if (s.forbidden.contains("follow")) return "the manager may not move it";
@@ -102,14 +107,14 @@ class Picture {
         const auto slot = upstream->slots().find(s.settings.primary_slot_name);
         if (slot != upstream->slots().end() && slot->second.wal_status == "lost")
             return "the WAL of its slot is lost";
-        if (upstream != leader_ && !cannot_follow_at_all(*upstream).empty())
+        if (upstream != leader_ && !cannot_follow_at_all(*upstream, above + 1).empty())
             return "its upstream does not follow";
         return {};
     }
-    std::string cannot_follow_at_all(const Server& s) const {
+    std::string cannot_follow_at_all(const Server& s, size_t above) const {
         if (!s.serves()) return "it is down";
         if (!s.in_recovery()) return "it leads another history";
-        return follows_leader(s) ? std::string{} : cannot_follow(s);
+        return follows_leader(s) ? std::string{} : cannot_follow(s, above);
     }
 
     const Server* upstream_of(const Server& s) const {
@@ -128,7 +133,7 @@ class Picture {
 
     /// By a problem of its own, by one of its upstream's that says who does not receive, or because what is
     /// above it is.
-    bool reported(const Server& s) const {
+    bool reported(const Server& s, size_t hops = 0) const {
         constexpr std::array own{Code::replica_diverged, Code::slot_wal_lost, Code::replay_paused,
                                  Code::stranded_standby, Code::missing_privilege};
         constexpr std::array above{Code::standby_not_replicating,
@@ -141,9 +146,9 @@ class Picture {
                                    Code::dead_primary_and_some_standbys};
         if (is_reported(s.key(), own)) return true;
         const auto* upstream = upstream_of(s);
-        if (upstream == nullptr) return false;
+        if (upstream == nullptr || hops > world_.servers().size()) return false;
         const bool through = upstream != leader_ && s.receives_from() == upstream;
-        return is_reported(upstream->key(), above) || (through && reported(*upstream));
+        return is_reported(upstream->key(), above) || (through && reported(*upstream, hops + 1));
     }
 
     World& world_;

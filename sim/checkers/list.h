@@ -13,5 +13,7 @@ extern const CheckerInfo explained;
 extern const CheckerInfo one_recovery_at_a_time;
 extern const CheckerInfo bounded;
 extern const CheckerInfo wishes;
+extern const CheckerInfo moves;
+extern const CheckerInfo outcomes;
 
 }  // namespace baton::sim

@@ -18,6 +18,9 @@ namespace {
 /// Left out: who was asked before and may not promote itself (no privilege), whom an operator has
 /// acknowledged, the successor of a recovery that ended well (it can fail like any other primary), and
 /// requests of which the record that the manager was given back says nothing.
+/// How long the manager waits for a receiver that it has made to reconnect.
+constexpr milliseconds receiver_returns_within{1250};
+
 class OneHistory final : public Onlooker {
   public:
     explicit OneHistory(Examined examined) : Onlooker(examined, one_history.name) {}
@@ -35,6 +38,13 @@ class OneHistory final : public Onlooker {
     void changed() override {
         Onlooker::changed();
         std::erase_if(asked_, [](const auto& a) { return !a->running(); });
+    }
+
+    /// What the manager itself interrupts is no loss, for as long as it has to wait for the receiver.
+    void deed(const Server& s, std::string_view verb, const std::string& /*detail*/) override {
+        const auto* from = s.receives_from();
+        if (verb != "restart_receiver" || from == nullptr) return;
+        interrupted_[&s] = {from, truth().receives(s, *from), world().now()};
     }
 
     void journalled(const store::Command& command) override {
@@ -56,7 +66,7 @@ class OneHistory final : public Onlooker {
         for (const auto& p : world().servers()) {
             if (!p->accepts_writes() || !forked_by(*p, x, r)) continue;
             for (const auto& s : world().servers()) {
-                if (!truth().held(truth().receives(*s, *p), window()) || !surely_askable(*s, window()))
+                if (!truth().held(received_since(*s, *p), window()) || !surely_askable(*s, window()))
                     continue;
                 violated(fmt::format(
                     "{} is asked to promote itself while {}, which can be asked, receives from {}, "
@@ -64,6 +74,14 @@ class OneHistory final : public Onlooker {
                     x.key().text(), s->key().text(), p->key().text(), ms_text(window())));
             }
         }
+    }
+
+    Truth::Since received_since(const Server& s, const Server& p) const {
+        const auto at = interrupted_.find(&s);
+        const bool waits = at != interrupted_.end() && at->second.from == &p &&
+                           world().now() - at->second.at < receiver_returns_within && truth().linked(s, p) &&
+                           truth().held(truth().writable(p), window());
+        return waits ? at->second.since : truth().receives(s, p);
     }
 
     void look_for_others_asked(const Server& x) {
@@ -90,7 +108,13 @@ class OneHistory final : public Onlooker {
         });
     }
 
+    struct Interrupted {
+        const Server* from = nullptr;
+        Truth::Since since;
+        MonoTime at{};
+    };
     std::set<const Server*> asked_;
+    std::map<const Server*, Interrupted> interrupted_;
 };
 
 }  // namespace

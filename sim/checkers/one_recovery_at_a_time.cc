@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "sim/checkers/list.h"
 
@@ -13,13 +14,16 @@ namespace {
 constexpr size_t asks_per_second =
     40;  ///< the engine repeats its request every 50 ms, and at once in a new slice
 constexpr int clock_error_percent = 1;
+/// Three polls, less the error of a clock.
+constexpr milliseconds start_delay{2970};
 
 /// From the commands as they take their places in the record. Time is the world's, whatever a manager's
 /// clocks say. Not held against a manager: what a record that was lost, or that is an old one, does not tell
 /// it.
 class OneRecovery final : public Checker {
   public:
-    explicit OneRecovery(Examined examined) : Checker(examined, one_recovery_at_a_time.name) {}
+    explicit OneRecovery(Examined examined)
+        : Checker(examined, one_recovery_at_a_time.name), life_began_(world().now() - seconds(60)) {}
 
     void journalled(const store::Command& command) override {
         if (const auto* put = std::get_if<store::PutRecovery>(&command)) {
@@ -42,7 +46,16 @@ class OneRecovery final : public Checker {
         oldest = world().now();
     }
 
+    void changed() override { look(); }
+    void look() override {
+        for (const auto& s : world().servers()) {
+            if (truth().askable(*s)) asked_in_this_life_.insert(s->key());
+        }
+    }
+
     void manager_started() override {
+        life_began_ = world().now();
+        asked_in_this_life_.clear();
         std::map<int64_t, Known> on_disk;
         for (const auto& [id, r] : world().disk().recoveries) {
             const auto at = known_.find(id);
@@ -75,6 +88,11 @@ class OneRecovery final : public Checker {
     void judge(const store::Recovery& r) {
         ++begun_;
         const auto most = 3 + 2 * story().faults.size();
+        if (!r.forced && world().now() - life_began_ < start_delay &&
+            !asked_in_this_life_.contains(r.failed)) {
+            violated(fmt::format("recovery {} of {} begins {} after the manager, which has not seen it alive",
+                                 r.id, r.failed.text(), ms(world().now() - life_began_)));
+        }
         if (begun_ > most)
             violated(fmt::format("more than {} recoveries for {} faults", most, story().faults.size()));
         for (const auto& [id, other] : known_) {
@@ -99,6 +117,8 @@ class OneRecovery final : public Checker {
     std::map<int64_t, Known> known_;
     std::map<const Server*, Asks> asks_;
     size_t begun_ = 0;
+    MonoTime life_began_;
+    std::set<topology::InstanceKey> asked_in_this_life_;
 };
 
 }  // namespace

@@ -237,7 +237,7 @@ TEST(Checkers, TwoRecoveriesAtOnce) {
 TEST(Checkers, BlockPeriodIsNotHonoured) {
     auto watched = by_hand();
     auto first = watched.open_recovery("p", 1);
-    first.state = store::RecoveryState::succeeded;
+    first.state = store::RecoveryState::failed;
     watched.write(store::PutRecovery{first});
     watched.run_for(seconds(30));
     auto second = first;
