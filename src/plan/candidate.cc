@@ -117,6 +117,24 @@ Objection foreign_timeline(const Question& q, const Instance& i) {
                        q.timeline);
 }
 
+/// Where this manager never saw the primary, its standbys must tell its timeline, and of two branches only
+/// one can have been its: a standby that was promoted by mistake once has the higher number.
+Objection standbys_disagree(const Question& q, const Instance&) {
+    if ((q.failed && q.failed->seen) || q.timeline == 0 || defect("ignore-timeline")) return std::nullopt;
+    for (const auto& other : q.cluster.instances) {
+        if (other->known_as(q.failed_key) || !answers(*other) || !other->is_standby()) continue;
+        const auto how =
+            ancestry(other->seen->timeline, end_of_records(*other), q.timeline, q.cluster.history.get());
+        if (how == Ancestry::same || how == Ancestry::behind) continue;
+        return fmt::format(
+            "this manager never saw {}, and its standbys are on different branches: {} is at {} on "
+            "timeline {}, others are on timeline {}; name the right one to recover",
+            q.failed_key.text(), other->key.text(), end_of_records(*other).text(), other->seen->timeline,
+            q.timeline);
+    }
+    return std::nullopt;
+}
+
 Objection half_copied(const Question& q, const Instance& i) {
     if (!i.seen->half_copied) return std::nullopt;
     return fmt::format(
@@ -281,6 +299,7 @@ constexpr std::array checks{
     Check{Rejection::not_a_standby, Lifted::never, not_a_standby},
     Check{Rejection::foreign_system, Lifted::never, foreign_system},
     Check{Rejection::other_upstream, Lifted::never, outside_the_tree},
+    Check{Rejection::foreign_timeline, Lifted::by_force, standbys_disagree},
     Check{Rejection::diverged, Lifted::never, diverged},
     Check{Rejection::half_copied, Lifted::never, half_copied},
     Check{Rejection::foreign_timeline, Lifted::by_force, foreign_timeline},
@@ -514,7 +533,12 @@ Question make_question(const Cluster& cluster, const InstanceKey& failed, const 
         return q;
     }
     for (const auto& i : cluster.instances) {
-        if (answers(*i) && i->is_standby()) q.timeline = std::max(q.timeline, i->seen->timeline);
+        if (!answers(*i) || !i->is_standby()) continue;
+        if (forced && q.is_requested(*i)) {
+            q.timeline = i->seen->timeline;
+            break;
+        }
+        q.timeline = std::max(q.timeline, i->seen->timeline);
     }
     return q;
 }

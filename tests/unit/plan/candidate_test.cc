@@ -387,11 +387,18 @@ TEST(ChooseCandidate, works_for_a_manager_that_started_after_the_death) {
     EXPECT_EQ(summary(choose(restarted().on("s1").with(age(seconds(3 * 86400))))),
               "s2; s1:disconnected-too-long s3:lower-preference")
         << "76: a days-old one cannot hide behind the restart";
-    EXPECT_EQ(summary(choose(restarted().on("s2").timeline(2).on("s3").timeline(2))),
+    const auto fork_at = [](const char* lsn) { return std::string("1\t") + lsn + "\tpromoted\n"; };
+    const auto newer = [&] { return restarted().on("s2").timeline(2).on("s3").timeline(2); };
+    EXPECT_EQ(summary(choose(newer().history(2, fork_at("0/5000000")))),
               "s2; s1:foreign-timeline s3:lower-preference")
-        << "the newest timeline among the standbys counts";
-    EXPECT_EQ(summary(choose(restarted().on("s2").timeline(2))),
-              "s2; s1:foreign-timeline s3:foreign-timeline");
+        << "the newest timeline among the standbys counts, where the others are behind it";
+    EXPECT_EQ(summary(choose(newer().history(2, fork_at("0/4000000")))),
+              "nobody; s1:foreign-timeline s2:foreign-timeline s3:foreign-timeline")
+        << "s1 went on past the fork: one of the branches is a mistake, and nobody can say which";
+    EXPECT_EQ(summary(choose(newer())), "nobody; s1:foreign-timeline s2:foreign-timeline s3:foreign-timeline")
+        << "where the fork is not known, neither";
+    EXPECT_EQ(summary(choose(newer(), {}, "s1", true)), "s1; s2:not-requested s3:not-requested")
+        << "an operator says which";
 }
 
 TEST(ChooseCandidate, explains_itself_in_numbers) {
