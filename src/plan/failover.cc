@@ -91,7 +91,7 @@ std::optional<std::string> cannot_survive(const Draft& d, const Instance& i) {
     if (!answers(i)) return "is not answering; it will be rewired when it returns";
     const auto& seen = *i.seen;
     const auto& chosen = *d.chosen.seen;
-    const auto how = ancestry(seen.timeline, seen.received, chosen.timeline, d.cluster.history.get());
+    const auto how = d.cluster.ancestry_of(i, d.chosen);
     if (defect("follow-diverged")) return std::nullopt;
     if (how == Ancestry::diverged || how == Ancestry::foreign) {
         return fmt::format("is on another branch (timeline {}, {}) than {} (timeline {}); it needs a rewind",
