@@ -11,7 +11,7 @@
 #include "analysis/synchronous.h"
 #include "analysis/wording.h"
 #include "base/defect.h"
-#include "plan/standing.h"
+#include "plan/question.h"
 
 namespace baton::plan {
 namespace {
@@ -22,27 +22,6 @@ using topology::Ancestry;
 using topology::PromotionRule;
 using topology::Reach;
 using topology::Timeline;
-
-/// What is asked, with what follows from the failed primary's last observation.
-struct Question {
-    const Cluster& cluster;
-    const InstanceKey& failed_key;
-    const Instance* failed;  ///< null when it is not in the snapshot
-    const Policy& policy;
-    const std::optional<InstanceKey>& requested;
-    bool forced;
-    MonoTime now;
-    Timeline timeline = 0;  ///< on which the WAL counts; 0 = unknown
-    Lsn last_known;         ///< of the failed primary
-    /// Nobody who can be asked followed the failed primary to its timeline: those whom it left there may
-    /// lead.
-    bool nobody_followed = false;
-
-    bool is_requested(const Instance& i) const { return requested && i.known_as(*requested); }
-    std::optional<MonoTime> suspected() const { return failed ? failed->health.suspect_since : std::nullopt; }
-};
-
-using Objection = std::optional<std::string>;
 
 Objection unreachable(const Question& q, const Instance& i) {
     if (i.health.reach == Reach::not_permitted) return std::nullopt;
@@ -74,12 +53,6 @@ Objection foreign_system(const Question& q, const Instance& i) {
 Ancestry standing_of(const Question& q, const Instance& i) {
     if (q.timeline == 0 || defect("ignore-timeline")) return Ancestry::same;
     return ancestry(i.seen->timeline, i.seen->received, q.timeline, q.cluster.history.get());
-}
-
-/// Where its timeline ends, in whole records: the last page that a dying primary sends may end within one,
-/// which no promotion keeps.
-Lsn end_of_records(const Instance& i) {
-    return i.seen->receiving() || i.seen->replay_paused ? i.seen->received : i.seen->replayed;
 }
 
 /// It stayed where the failed primary was promoted, and is not past that point. Where nobody could read the
@@ -115,24 +88,6 @@ Objection foreign_timeline(const Question& q, const Instance& i) {
     if (standing_of(q, i) == Ancestry::same || left_at_the_fork(q, i)) return std::nullopt;
     return fmt::format("it is on timeline {}, {} was on {}", i.seen->timeline, q.failed_key.text(),
                        q.timeline);
-}
-
-/// Where this manager never saw the primary, its standbys must tell its timeline, and of two branches only
-/// one can have been its: a standby that was promoted by mistake once has the higher number.
-Objection standbys_disagree(const Question& q, const Instance&) {
-    if ((q.failed && q.failed->seen) || q.timeline == 0 || defect("ignore-timeline")) return std::nullopt;
-    for (const auto& other : q.cluster.instances) {
-        if (other->known_as(q.failed_key) || !answers(*other) || !other->is_standby()) continue;
-        const auto how =
-            ancestry(other->seen->timeline, end_of_records(*other), q.timeline, q.cluster.history.get());
-        if (how == Ancestry::same || how == Ancestry::behind) continue;
-        return fmt::format(
-            "this manager never saw {}, and its standbys are on different branches: {} is at {} on "
-            "timeline {}, others are on timeline {}; name the right one to recover",
-            q.failed_key.text(), other->key.text(), end_of_records(*other).text(), other->seen->timeline,
-            q.timeline);
-    }
-    return std::nullopt;
 }
 
 Objection half_copied(const Question& q, const Instance& i) {
@@ -239,25 +194,6 @@ Objection not_synchronous(const Question& q, const Instance& i) {
         return std::nullopt;
     return fmt::format("commits of {} waited for '{}', and it was not among the synchronous ones",
                        q.failed_key.text(), q.failed->seen->settings.synchronous_standby_names);
-}
-
-/// A manager that was restarted while the primary was out of sight does not know whose confirmation its
-/// commits waited for. The same setting on another server says that they may have; then each commit is sure
-/// to be on one that is left only when nobody is missing.
-Objection unseen_synchronous(const Question& q, const Instance&) {
-    if (q.failed && q.failed->seen) return std::nullopt;
-    if (defect("ignore-synchronous-proof")) return std::nullopt;
-    const auto& all = q.cluster.instances;
-    const auto hint = std::ranges::find_if(
-        all, [](const auto& i) { return i->seen && analysis::waits_for_standbys(i->seen->settings); });
-    const auto missing =
-        std::ranges::find_if(all, [&](const auto& i) { return !i->known_as(q.failed_key) && !answers(*i); });
-    if (hint == all.end() || missing == all.end()) return std::nullopt;
-    return fmt::format(
-        "commits of {} may have waited for standbys ('{}' is set on {}), this manager has not seen "
-        "for which, and {} does not answer",
-        q.failed_key.text(), (*hint)->seen->settings.synchronous_standby_names, (*hint)->key.text(),
-        (*missing)->key.text());
 }
 
 Objection differs(bool prevented, const std::string& here, const std::string& there, std::string_view what) {

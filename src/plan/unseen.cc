@@ -1,0 +1,52 @@
+// A manager that was started when the primary was out of sight knows it by its standbys only.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analysis/synchronous.h"
+#include "base/defect.h"
+#include "plan/question.h"
+
+namespace baton::plan {
+
+using topology::Ancestry;
+
+/// Where this manager never saw the primary, its standbys must tell its timeline, and of two branches only
+/// one can have been its: a standby that was promoted by mistake once has the higher number.
+Objection standbys_disagree(const Question& q, const Instance&) {
+    if ((q.failed && q.failed->seen) || q.timeline == 0 || defect("ignore-timeline")) return std::nullopt;
+    for (const auto& other : q.cluster.instances) {
+        if (other->known_as(q.failed_key) || !answers(*other) || !other->is_standby()) continue;
+        const auto how =
+            ancestry(other->seen->timeline, end_of_records(*other), q.timeline, q.cluster.history.get());
+        if (how == Ancestry::same || how == Ancestry::behind) continue;
+        return fmt::format(
+            "this manager never saw {}, and its standbys are on different branches: {} is at {} on "
+            "timeline {}, others are on timeline {}; name the right one to recover",
+            q.failed_key.text(), other->key.text(), end_of_records(*other).text(), other->seen->timeline,
+            q.timeline);
+    }
+    return std::nullopt;
+}
+
+/// A manager that was restarted while the primary was out of sight does not know whose confirmation its
+/// commits waited for. The same setting on another server says that they may have; then each commit is sure
+/// to be on one that is left only when nobody is missing.
+Objection unseen_synchronous(const Question& q, const Instance&) {
+    if (q.failed && q.failed->seen) return std::nullopt;
+    if (defect("ignore-synchronous-proof")) return std::nullopt;
+    const auto& all = q.cluster.instances;
+    const auto hint = std::ranges::find_if(
+        all, [](const auto& i) { return i->seen && analysis::waits_for_standbys(i->seen->settings); });
+    const auto missing =
+        std::ranges::find_if(all, [&](const auto& i) { return !i->known_as(q.failed_key) && !answers(*i); });
+    if (hint == all.end() || missing == all.end()) return std::nullopt;
+    return fmt::format(
+        "commits of {} may have waited for standbys ('{}' is set on {}), this manager has not seen "
+        "for which, and {} does not answer",
+        q.failed_key.text(), (*hint)->seen->settings.synchronous_standby_names, (*hint)->key.text(),
+        (*missing)->key.text());
+}
+
+}  // namespace baton::plan
