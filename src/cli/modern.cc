@@ -79,7 +79,8 @@ int watch(const ModernCommand& command, const ModernCall& call, milliseconds pau
     Io collected = call.io;
     std::string text;
     collected.out = [&](std::string_view part) { text += part; };
-    collected.err = collected.out;
+    // With --json what is written is for a program: complaints go where they do not disturb it.
+    if (!call.options.json) collected.err = collected.out;
     Api api(collected, call.options);
     const ModernCall again{collected, api, call.options, call.paint};
     int code = exit_ok;
