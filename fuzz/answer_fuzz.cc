@@ -48,8 +48,9 @@ void ask(const std::vector<std::string>& words, int status, const std::vector<st
     check_for_terminal(outcome.out + outcome.err);
     // Help is for people, and so are the commands behind -c, which have no --json.
     const auto is_for_people = [](const std::string& arg) {
-        return arg == "help" || arg.starts_with("-h") || arg.starts_with("--h") || arg.starts_with("-c") ||
-               arg.starts_with("--c");
+        // What comes after -- is no option.
+        return arg == "--" || arg == "help" || arg.starts_with("-h") || arg.starts_with("--h") ||
+               arg.starts_with("-c") || arg.starts_with("--c");
     };
     if (std::ranges::find(args, "--json") != args.end() && std::ranges::none_of(args, is_for_people))
         check_json_lines(outcome.out);
