@@ -1,132 +1,105 @@
-// The machine follows all possibilities at once, in the order of their preference, and never goes back: a
-// search takes time in proportion to the length of the subject, whatever the expression, since some of them
-// come over the API.
+// RE2 is of the family of Go's regexp: the same syntax, and searches in time proportional to the subject,
+// which matters since some expressions come over the API.
 #include "config/pattern.h"
 
 #include <fmt/core.h>
+#include <re2/re2.h>
 
-#include "config/regex.h"
+#include <algorithm>
+
+#include "base/text.h"
 
 namespace baton::config {
 namespace {
 
-using regex::Instruction;
-using regex::Op;
-using regex::Program;
-
 constexpr size_t longest_pattern = 1024;
+constexpr ptrdiff_t most_parentheses = 250;
 constexpr size_t longest_subject = 1024;
-constexpr size_t nowhere = std::string_view::npos;
+constexpr int64_t memory_of_one = 1 << 20;
+constexpr size_t longest_quote = 60;
 
-/// One possibility: where it stands in the program, and what the first group took.
-struct Thread {
-    uint32_t at = 0;
-    size_t group_begin = nowhere;
-    size_t group_end = nowhere;
-};
-
-bool is_word(std::string_view text, size_t at) {
-    if (at >= text.size()) return false;
-    const char c = text[at];
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+RE2::Options options() {
+    RE2::Options o;
+    o.set_log_errors(false);
+    o.set_max_mem(memory_of_one);
+    return o;
 }
 
-/// One search. `at` 0 is before the first byte.
-class Search {
-  public:
-    Search(const Program& program, std::string_view subject)
-        : program_(program), subject_(subject), seen_at_(program.code.size(), nowhere) {}
-
-    /// The possibility that was found and is preferred; nothing when there is none. `any_will_do` ends the
-    /// search at the first.
-    std::optional<Thread> run(bool any_will_do) {
-        std::optional<Thread> found;
-        std::vector<Thread> now, next;
-        for (size_t at = 0; at <= subject_.size(); ++at) {
-            // What begins further left is preferred.
-            if (!found) follow({}, at, now);
-            next.clear();
-            for (const auto& thread : now) {
-                const auto& instruction = program_.code[thread.at];
-                if (instruction.op == Op::found) {
-                    found = thread;
-                    if (any_will_do) return found;
-                    break;
-                }
-                if (at < subject_.size() && takes(instruction, subject_[at]))
-                    follow({thread.at + 1, thread.group_begin, thread.group_end}, at + 1, next);
-            }
-            std::swap(now, next);
-            if (now.empty() && found) break;
-        }
-        return found;
-    }
-
-  private:
-    bool takes(const Instruction& instruction, char c) const {
-        return program_.sets[instruction.first][static_cast<unsigned char>(c)];
-    }
-
-    bool holds(Op op, size_t at) const {
-        switch (op) {
-            case Op::text_begins:
-                return at == 0;
-            case Op::text_ends:
-                return at == subject_.size();
-            case Op::line_begins:
-                return at == 0 || subject_[at - 1] == '\n';
-            case Op::line_ends:
-                return at == subject_.size() || subject_[at] == '\n';
-            default:
-                break;
-        }
-        const bool boundary = (at > 0 && is_word(subject_, at - 1)) != is_word(subject_, at);
-        return boundary == (op == Op::word_boundary);
-    }
-
-    /// Appends to `threads` where `thread` gets without taking a byte, each place once.
-    void follow(Thread thread, size_t at, std::vector<Thread>& threads) {
-        waiting_.push_back(thread);
-        while (!waiting_.empty()) {
-            thread = waiting_.back();
-            waiting_.pop_back();
-            if (std::exchange(seen_at_[thread.at], at) == at) continue;
-            const auto& instruction = program_.code[thread.at];
-            switch (instruction.op) {
-                case Op::one_of:
-                case Op::found:
-                    threads.push_back(thread);
-                    continue;
-                case Op::split:
-                    waiting_.push_back({instruction.second, thread.group_begin, thread.group_end});
-                    [[fallthrough]];
-                case Op::jump:
-                    waiting_.push_back({instruction.first, thread.group_begin, thread.group_end});
-                    continue;
-                case Op::group_begins:
-                    thread.group_begin = at;
-                    break;
-                case Op::group_ends:
-                    thread.group_end = at;
-                    break;
-                default:
-                    if (!holds(instruction.op, at)) continue;
-            }
-            ++thread.at;
-            waiting_.push_back(thread);
+/// Where what begins at `at` and stands for itself ends: an escape, a quotation or a class. `at` when nothing
+/// of the kind begins there.
+size_t end_of_literal(std::string_view text, size_t at) {
+    const auto rest = text.substr(at);
+    if (rest.starts_with("\\Q")) return std::min(text.find("\\E", at), text.size());
+    if (rest.starts_with('\\')) return std::min(at + 2, text.size());
+    if (!rest.starts_with('[')) return at;
+    at += rest.starts_with("[^") ? 2 : 1;
+    // A bracket that closes stands for itself where a class begins.
+    if (text.substr(at).starts_with(']')) ++at;
+    while (at < text.size() && text[at] != ']') {
+        const auto named = text.substr(at).starts_with("[:") ? text.find(":]", at) : std::string_view::npos;
+        if (named != std::string_view::npos) {
+            at = named + 2;
+        } else {
+            at += text[at] == '\\' ? 2 : 1;
         }
     }
+    return std::min(at, text.size());
+}
 
-    const Program& program_;
-    std::string_view subject_;
-    std::vector<size_t> seen_at_;  ///< by instruction: the position at which it was reached last
-    std::vector<Thread> waiting_;
-};
+/// Newer versions of Go know (?<name>…) beside (?P<name>…).
+std::string with_p(std::string_view text) {
+    std::string out;
+    for (size_t at = 0; at < text.size();) {
+        if (const auto end = end_of_literal(text, at); end != at) {
+            out += text.substr(at, end - at);
+            at = end;
+            continue;
+        }
+        const auto ahead = text.substr(at, 4);
+        const bool named =
+            ahead.size() == 4 && ahead.starts_with("(?<") && ahead[3] != '=' && ahead[3] != '!';
+        out += named ? "(?P<" : text.substr(at, 1);
+        at += named ? 3 : 1;
+    }
+    return out;
+}
+
+std::string_view reason(RE2::ErrorCode code) {
+    switch (code) {
+        case RE2::ErrorBadEscape:
+            return "nothing is known by this name after a backslash";
+        case RE2::ErrorBadCharClass:
+        case RE2::ErrorBadCharRange:
+            return "a range or class in square brackets is wrong";
+        case RE2::ErrorMissingBracket:
+            return "square brackets do not match";
+        case RE2::ErrorMissingParen:
+        case RE2::ErrorUnexpectedParen:
+            return "parentheses do not match";
+        case RE2::ErrorTrailingBackslash:
+            return "a backslash stands at the end";
+        case RE2::ErrorRepeatArgument:
+        case RE2::ErrorRepeatOp:
+            return "a repetition has nothing to repeat, or is one too many";
+        case RE2::ErrorRepeatSize:
+        case RE2::ErrorPatternTooLarge:
+            return "its repetitions make it too large";
+        case RE2::ErrorBadPerlOp:
+            return "this is not supported (nor by Go)";
+        case RE2::ErrorBadUTF8:
+            return "it is not valid UTF-8";
+        case RE2::ErrorBadNamedCapture:
+            return "the name of a group is wrong or has no end";
+        default:
+            return "it is no regular expression";
+    }
+}
 
 }  // namespace
 
 struct Pattern::Compiled {
-    Program program;
+    explicit Compiled(const std::string& text) : expression(text, options()) {}
+    RE2 expression;
 };
 
 Result<Pattern> Pattern::compile(std::string_view text) {
@@ -134,27 +107,34 @@ Result<Pattern> Pattern::compile(std::string_view text) {
         return fail(ErrorKind::invalid_argument,
                     fmt::format("it is longer than {} characters", longest_pattern));
     }
-    auto program = regex::compile(text);
-    if (!program) return std::unexpected(program.error());
-    return Pattern(std::string(text), std::make_shared<Compiled>(std::move(*program)));
+    if (std::ranges::count(text, '(') > most_parentheses) {
+        return fail(ErrorKind::invalid_argument,
+                    fmt::format("it has more than {} parentheses", most_parentheses));
+    }
+    auto compiled = std::make_shared<Compiled>(with_p(text));
+    const auto& made = compiled->expression;
+    if (made.ok()) return Pattern(std::string(text), std::move(compiled));
+    const auto what = made.error_arg().empty()
+                          ? std::string()
+                          : fmt::format(": {}", printable(made.error_arg(), longest_quote));
+    return fail(ErrorKind::invalid_argument, fmt::format("{}{}", reason(made.error_code()), what));
 }
 
 bool Pattern::found_in(std::string_view subject) const {
-    if (subject.size() > longest_subject) return false;
-    return Search(compiled_->program, subject).run(true).has_value();
+    return subject.size() <= longest_subject && RE2::PartialMatch(subject, compiled_->expression);
 }
 
 std::optional<std::string> Pattern::first_group(std::string_view subject) const {
     if (subject.size() > longest_subject) return std::nullopt;
-    const auto found = Search(compiled_->program, subject).run(false);
-    if (!found) return std::nullopt;
-    const bool taken = found->group_begin != nowhere && found->group_end != nowhere;
-    if (!taken || found->group_end < found->group_begin) return std::string();
-    return std::string(subject.substr(found->group_begin, found->group_end - found->group_begin));
+    re2::StringPiece found[2];
+    const int wanted = groups() > 0 ? 2 : 1;
+    if (!compiled_->expression.Match(subject, 0, subject.size(), RE2::UNANCHORED, found, wanted))
+        return std::nullopt;
+    return std::string(found[1]);
 }
 
 size_t Pattern::groups() const {
-    return compiled_->program.groups;
+    return static_cast<size_t>(compiled_->expression.NumberOfCapturingGroups());
 }
 
 }  // namespace baton::config

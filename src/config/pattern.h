@@ -11,8 +11,9 @@
 namespace baton::config {
 
 /// A regular expression as users of orchestrator write it: Go's syntax (no references to groups, no looking
-/// ahead), flags at the start only, on bytes; searched anywhere in the text, not anchored. A search takes
-/// time in proportion to the length of the text. Copies share the compiled form; use from any thread.
+/// ahead), on UTF-8; searched anywhere in the text, not anchored. At most 1,024 characters; in texts longer
+/// than that nothing is found. A search takes time in proportion to the length of the text. Copies share the
+/// compiled form; use from any thread.
 class Pattern {
   public:
     /// kind invalid_argument with the reason when `text` is no regular expression, or uses what is not
