@@ -3,9 +3,11 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <unordered_set>
@@ -68,6 +70,7 @@ class ServerImpl final : public Server {
     void connection_ended();
     void stop_worker(Worker& worker);
     bool wait_for_connections();
+    bool wait_for_control();
 
     control::Control& control_;
     const ServerOptions options_;
@@ -217,6 +220,14 @@ bool ServerImpl::wait_for_connections() {
     return ended_.wait_for(lock, stop_patience, [this] { return figures_->connections == 0; });
 }
 
+/// The control thread touches a worker's context a little longer than it takes to hand an answer over to it:
+/// until it has come to its next piece of work. On the control thread itself this is so at once.
+bool ServerImpl::wait_for_control() {
+    const auto past = std::make_shared<std::promise<void>>();
+    asio::dispatch(control_.executor(), [past] { past->set_value(); });
+    return past->get_future().wait_for(stop_patience) == std::future_status::ready;
+}
+
 void ServerImpl::stop() {
     if (!running_.exchange(false)) return;
     control_.unsubscribe(subscription_);
@@ -230,8 +241,8 @@ void ServerImpl::stop() {
         worker->thread.join();
     }
     if (unix_) ::unlink(options_.listen_socket.c_str());
-    if (all_ended) return;
-    spdlog::warn("stopped with {} requests unanswered", figures_->connections.load());
+    if (all_ended && wait_for_control()) return;
+    if (!all_ended) spdlog::warn("stopped with {} requests unanswered", figures_->connections.load());
     // Handlers that wait for the control thread will be resumed through the context they came from, perhaps
     // after this object is gone: so the contexts stay, at rest, for the rest of the process's life.
     static auto* const resting = new std::vector<std::unique_ptr<Worker>>;

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "fake_control.h"
 #include "http/stream_impl.h"
@@ -279,6 +281,26 @@ TEST_F(HttpServer, StopsThoughAHandlerNeverEnds) {
     EXPECT_EQ(fetch(port(), "/api/hello/a").status, 200);
     server_->stop();
     EXPECT_FALSE(Client(port()).connected());
+}
+
+/// An answer is here before the control thread has left the call: it may still touch what the server owns.
+TEST_F(HttpServer, StaysUntilTheControlThreadIsPastItsCalls) {
+    begin();
+    EXPECT_EQ(fetch(port(), "/api/hello/a").status, 200);
+    std::promise<void> may_go_on;
+    std::promise<void> is_there;
+    std::thread control([&] {
+        world_.on_control([&](auto&) {
+            is_there.set_value();
+            may_go_on.get_future().wait();
+        });
+    });
+    is_there.get_future().wait();
+    auto stopped = std::async(std::launch::async, [&] { server_->stop(); });
+    EXPECT_EQ(stopped.wait_for(std::chrono::milliseconds(700)), std::future_status::timeout);
+    may_go_on.set_value();
+    stopped.get();
+    control.join();
 }
 
 TEST_F(HttpServer, StopEndsIdleConnectionsAtOnce) {
