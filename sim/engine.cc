@@ -127,7 +127,7 @@ Task<Result<void>> request_promotion(ConnectionPtr connection, MonoTime deadline
 
 Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& clock, InstanceKey key,
                                            std::shared_ptr<int> requests, MonoTime deadline) {
-    engine::Promotion promotion;
+    int asked_here = 0;
     MonoTime began{}, next_request{};
     std::string last;
     for (; clock.now() < deadline; co_await clock.sleep_for(poll_interval)) {
@@ -138,12 +138,12 @@ Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& cloc
             continue;
         }
         if (!*recovering) {
-            promotion.already = promotion.requests == 0;
-            promotion.took = promotion.already ? Duration{} : clock.now() - began;
-            co_return promotion;
+            const bool already = asked_here == 0;
+            co_return engine::Promotion{.took = already ? Duration{} : clock.now() - began,
+                                        .already = already};
         }
         if (clock.now() < next_request) continue;
-        if (promotion.requests++ == 0) began = clock.now();
+        if (asked_here++ == 0) began = clock.now();
         ++*requests;
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(connection, deadline);

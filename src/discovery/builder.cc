@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "discovery/matcher.h"
+
 namespace baton::discovery {
 namespace {
 
@@ -72,6 +74,35 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& 
 }
 
 using Instances = std::vector<std::shared_ptr<Instance>>;
+
+/// A standby that looks for the primary itself and has not found it yet belongs below the one that it will
+/// find, once whom it followed before leads no more. Only there can be seen what keeps it away (its slot is
+/// missing, say).
+void place_seekers(Instances& instances, const Names& names) {
+    const auto leads = [](const Instance& i) { return i.is_primary() && i.health.ok() && i.seen; };
+    const Instance* newest = nullptr;
+    for (const auto& i : instances) {
+        if (leads(*i) && (newest == nullptr || i->seen->timeline > newest->seen->timeline)) newest = i.get();
+    }
+    if (newest == nullptr) return;
+    for (const auto& i : instances) {
+        if (!i->is_standby() || !i->seen || i->seen->receiving()) continue;
+        if (!i->seen->upstream.finds_primary_itself()) continue;
+        // A dead primary keeps them until somebody has replaced it, whoever older may be writable.
+        const bool settled =
+            i->upstream && std::ranges::any_of(instances, [&](const auto& other) {
+                return other->key == *i->upstream && other->is_primary() &&
+                       (leads(*other) || (other->seen && other->seen->timeline >= newest->seen->timeline));
+            });
+        const bool finds_it = std::ranges::any_of(conninfo_hosts(i->key, *i->seen), [&](const auto& host) {
+            const auto known = names.find(host);
+            return known != names.end() && *known->second == newest->key;
+        });
+        if (settled || !finds_it) continue;
+        i->upstream = newest->key;
+        i->upstream_known = true;
+    }
+}
 
 void link(Instances& instances) {
     std::unordered_map<InstanceKey, Instance*> by_key;
@@ -170,6 +201,7 @@ std::shared_ptr<const Cluster> build_cluster(const ClusterInput& input) {
     const auto names = names_of(input.members);
     for (const auto* m : input.members)
         instances.push_back(make_instance(input, names, *m));
+    place_seekers(instances, names);
     link(instances);
     auto cluster = std::make_shared<Cluster>();
     cluster->id = input.id;

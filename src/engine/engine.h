@@ -48,7 +48,6 @@ class Probe {
 };
 
 struct Promotion {
-    int requests = 0;      ///< how often promotion had to be asked for (the 5-second trap)
     Duration took{};       ///< from the first request to leaving recovery
     bool already = false;  ///< it was out of recovery before the first request
 };
@@ -56,6 +55,9 @@ struct Promotion {
 struct FollowOrder {
     InstanceKey upstream;
     std::string slot;  ///< "" = the standby keeps what it has
+    /// Where several hosts are listed, `upstream` goes to the front if that is permitted: libpq tries them in
+    /// order, and on one that gives no answer at all it waits for minutes (PostgreSQL manual 34.1.1.3).
+    bool first = false;
 };
 
 enum class FollowHow : uint8_t {

@@ -59,7 +59,7 @@ Ancestry standing_of(const Question& q, const Instance& i) {
 /// history, the last known position of the failed primary stands for the point: it is not before it.
 bool left_at_the_fork(const Question& q, const Instance& i) {
     if (!q.nobody_followed || i.seen->timeline == 0 || i.seen->timeline >= q.timeline) return false;
-    const auto end = end_of_records(i);
+    const auto end = i.seen->end_of_records();
     const auto how = ancestry(i.seen->timeline, end, q.timeline, q.cluster.history.get());
     if (how != Ancestry::unknown) return how == Ancestry::behind;
     return i.seen->timeline + 1 == q.timeline && end <= q.last_known;
@@ -175,8 +175,7 @@ bool acknowledged_nothing(const Question& q) {
     const bool confirmed = std::ranges::any_of(
         senders, [](const auto& s) { return s.sync_state == "sync" || s.sync_state == "quorum"; });
     return !confirmed && std::ranges::all_of(q.cluster.instances, [&](const auto& i) {
-        const bool dead = i->health.confirmed && i->health.reach == Reach::refused;
-        return i->known_as(q.failed_key) || dead || answers(*i);
+        return i->known_as(q.failed_key) || i->health.proven_dead() || answers(*i);
     });
 }
 
@@ -501,12 +500,6 @@ Field judge_all(const Question& q, Choice& choice) {
     return field;
 }
 
-/// Their new timeline gets the number of the one that it leaves out. If that one's server only hung and came
-/// back, no number would tell the two apart: so it must be known to be down.
-bool is_proven_dead(const Instance& i) {
-    return i.health.confirmed && i.health.reach == topology::Reach::refused;
-}
-
 }  // namespace
 
 Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, const Policy& policy,
@@ -516,7 +509,9 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
     auto q = make_question(cluster, failed, policy, requested, forced, now);
     Choice choice;
     auto field = judge_all(q, choice);
-    if (field.donors.empty() && q.failed && q.failed->seen && (forced || is_proven_dead(*q.failed))) {
+    // The new timeline of those left at the fork gets the number of the one that it leaves out. If that one's
+    // server only hung and came back, no number would tell the two apart: so it must be known to be down.
+    if (field.donors.empty() && q.failed && q.failed->seen && (forced || q.failed->health.proven_dead())) {
         q.nobody_followed = true;
         choice = {};
         field = judge_all(q, choice);

@@ -94,7 +94,8 @@ struct Step {
     std::string argument;
     Lsn position;
     milliseconds deadline{10000};
-    int phase = 0;  ///< steps of one phase run side by side; phases in order
+    bool first = false;  ///< follow: of the hosts that the standby lists, `upstream` becomes the first
+    int phase = 0;       ///< steps of one phase run side by side; phases in order
     bool irreversible = false;
     bool required =
         false;         ///< its failure ends the recovery; otherwise it is reported and the replica is lost

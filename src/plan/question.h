@@ -29,12 +29,6 @@ struct Question {
 
 using Objection = std::optional<std::string>;
 
-/// Where its timeline ends, in whole records: the last page that a dying primary sends may end within one,
-/// which no promotion keeps.
-inline Lsn end_of_records(const Instance& i) {
-    return i.seen->receiving() || i.seen->replay_paused ? i.seen->received : i.seen->replayed;
-}
-
 // unseen.cc: what is not sure where this manager never saw the failed primary.
 Objection standbys_disagree(const Question& q, const Instance& i);
 Objection unseen_synchronous(const Question& q, const Instance& i);

@@ -73,7 +73,7 @@ Reason off_the_timeline(const Move& m) {
 /// will not.
 Reason upstream_behind(const Move& m) {
     if (m.upstream.is_primary() && m.cluster.is_below(m.replica.key, m.upstream.key)) return std::nullopt;
-    const auto missing = topology::bytes_ahead(position_of(m.replica), position_of(m.upstream));
+    const auto missing = topology::bytes_ahead(m.replica.seen->end_of_records(), position_of(m.upstream));
     if (missing == 0) return std::nullopt;
     const bool catches_up = m.upstream.is_standby() && m.upstream.seen->receiving();
     const auto limit = m.policy.reasonable_move_lag_bytes;
@@ -186,12 +186,26 @@ bool add_slots(Plan& plan, const Rewire& how, const std::vector<Mover>& movers, 
     return any;
 }
 
+/// It looks for the primary itself, and before it comes to this one it waits for a host that gives no answer.
+bool hangs_before(const Rewire& how, const Instance& replica) {
+    const auto& listed = replica.seen->upstream;
+    if (!listed.finds_primary_itself()) return false;
+    const auto at =
+        std::ranges::find_if(listed.hosts, [&](const auto& h) { return how.upstream.known_as(h); });
+    return at != listed.hosts.end() && std::any_of(listed.hosts.begin(), at, [&](const auto& host) {
+               const auto* i = how.cluster.find(host);
+               return i == nullptr || !(topology::known_alive(i->health.reach) ||
+                                        i->health.reach == topology::Reach::refused);
+           });
+}
+
 void add_follow(Plan& plan, const Rewire& how, const Mover& m, int phase) {
     auto what = fmt::format("{} follows {}", m.replica->key.text(), how.upstream.key.text());
     if (!m.slot.empty()) what += " through slot " + m.slot;
     auto step = make_step(StepKind::follow, m.replica->key, phase, how, std::move(what));
     step.upstream = how.upstream.key;
     step.argument = m.slot;
+    step.first = hangs_before(how, *m.replica);
     if (m.old_upstream) {
         step.undo = fmt::format("make {} follow {} again", m.replica->key.text(), m.old_upstream->key.text());
     }

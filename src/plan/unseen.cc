@@ -18,14 +18,14 @@ Objection standbys_disagree(const Question& q, const Instance&) {
     if ((q.failed && q.failed->seen) || q.timeline == 0 || defect("ignore-timeline")) return std::nullopt;
     for (const auto& other : q.cluster.instances) {
         if (other->known_as(q.failed_key) || !answers(*other) || !other->is_standby()) continue;
-        const auto how =
-            ancestry(other->seen->timeline, end_of_records(*other), q.timeline, q.cluster.history.get());
+        const auto how = ancestry(other->seen->timeline, other->seen->end_of_records(), q.timeline,
+                                  q.cluster.history.get());
         if (how == Ancestry::same || how == Ancestry::behind) continue;
         return fmt::format(
             "this manager never saw {}, and its standbys are on different branches: {} is at {} on "
             "timeline {}, others are on timeline {}; name the right one to recover",
-            q.failed_key.text(), other->key.text(), end_of_records(*other).text(), other->seen->timeline,
-            q.timeline);
+            q.failed_key.text(), other->key.text(), other->seen->end_of_records().text(),
+            other->seen->timeline, q.timeline);
     }
     return std::nullopt;
 }

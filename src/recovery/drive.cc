@@ -14,9 +14,6 @@
 namespace baton::recovery {
 namespace {
 
-/// An analysis older than this is not acted on: hooks may have taken minutes.
-constexpr milliseconds analysis_fresh{250};
-constexpr milliseconds look_deadline{2000};
 /// A standby that was told to follow somebody needs up to a second before its having no receiver says
 /// something.
 constexpr milliseconds unfollowed_settles{2000};
@@ -117,8 +114,7 @@ Task<Outcome> Impl::run_case(CasePtr c, bool check_again) {
         co_return Outcome{
             .recovery = c->record, .attempted = false, .not_attempted_because = hooks.error().text()};
     }
-    if ((check_again || clock_.now() - c->judged > analysis_fresh) && !c->regardless &&
-        !(co_await still_so(c))) {
+    if ((check_again || !judged_lately(*c)) && !c->regardless && !(co_await still_so(c))) {
         co_await finish(c, false, "the failure is over: nothing was done");
         co_return Outcome{
             .recovery = c->record, .attempted = false, .not_attempted_because = "the failure is over"};
@@ -140,48 +136,6 @@ Task<Result<void>> Impl::run_pre_hooks(CasePtr c) {
         [journal = c->journal](std::string text) { journal->note(std::move(text)); });
 }
 
-/// The cluster after everybody was asked again; null when it is gone.
-Task<ClusterPtr> Impl::look_at_everyone(std::string cluster_id) {
-    const auto cluster = observer_.cluster(cluster_id);
-    if (!cluster) co_return nullptr;
-    std::vector<InstanceKey> everyone;
-    for (const auto& i : cluster->instances)
-        everyone.push_back(i->key);
-    co_await observer_.look_again(everyone, clock_.now() + look_deadline);
-    co_return observer_.cluster(cluster_id);
-}
-
-Task<bool> Impl::still_so(CasePtr c) {
-    if (defect("trust-old-snapshot")) co_return true;
-    const auto cluster = co_await look_at_everyone(c->record.cluster_id);
-    if (!cluster) co_return false;
-    const auto problems = analysis::analyse(*cluster, options_.analysis, clock_.now());
-    c->judged = clock_.now();
-    co_return std::ranges::any_of(
-        problems, [&](const Problem& p) { return p.instance == c->record.failed && p.actionable(); });
-}
-
-/// Just before a promotion, when what led to it is not fresh any more (a candidate was tried in vain, or had
-/// to catch up): does the primary live? Standbys that we moved ourselves no longer testify, so that what is
-/// left need not be a full DeadPrimary.
-Task<bool> Impl::over_meanwhile(CasePtr c) {
-    if (c->regardless || clock_.now() - c->judged <= analysis_fresh) co_return false;
-    if (defect("trust-old-snapshot")) co_return false;
-    const auto cluster = co_await look_at_everyone(c->record.cluster_id);
-    if (!cluster) co_return true;
-    c->judged = clock_.now();
-    const auto* failed = cluster->find(c->record.failed);
-    if (failed != nullptr && failed->health.reach == topology::Reach::failing) co_return true;
-    for (const auto& p : analysis::analyse(*cluster, options_.analysis, clock_.now())) {
-        if (p.instance != c->record.failed || analysis::info(p.code).structure) continue;
-        const bool unheard_of = p.code == Code::dead_primary_and_standbys ||
-                                p.code == Code::dead_primary_without_replicas ||
-                                p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
-        co_return !p.actionable() && !(unheard_of && p.counts.veto == 0);
-    }
-    co_return true;
-}
-
 void Impl::note_choice(Case& c, const plan::Choice& choice) {
     for (const auto& r : choice.rejected) {
         c.journal->note(fmt::format("not promoting {}: {}{}{}", r.instance.text(), to_string(r.reason),
@@ -198,6 +152,10 @@ Task<void> Impl::drive_primary(CasePtr c) {
         return std::ranges::find(c->excluded, key) != c->excluded.end() || (filter && filter(key));
     };
     c->replaced = c->record.failed;
+    if (!(co_await still_lost(c))) {
+        co_await finish(c, false, "the failure is over: nothing was done");
+        co_return;
+    }
     for (;;) {
         const auto cluster = observer_.cluster(c->record.cluster_id);
         if (stopped_) co_return;
@@ -316,8 +274,7 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
     }
     const bool refused_before = kind == ErrorKind::privilege || kind == ErrorKind::authentication ||
                                 kind == ErrorKind::too_many_connections;
-    const bool dead =
-        target != nullptr && target->health.confirmed && target->health.reach == topology::Reach::refused;
+    const bool dead = target != nullptr && target->health.proven_dead();
     if (dead && !refused_before) c->taken_for_dead = key;
     const bool passed_over = dead || refused_before || never_asked || defect("pass-over-the-asked");
     if (passed_over && !defect("no-second-candidate")) {
@@ -344,7 +301,7 @@ void Impl::promoted(Case& c, const StepOutcome& outcome) {
     const auto* successor = cluster ? cluster->find(outcome.step.target) : nullptr;
     if (successor != nullptr && successor->seen)
         c.record.successor_position = successor->seen->received.text();
-    const auto asked = outcome.promotion ? outcome.promotion->requests : 0;
+    const auto asked = outcome.promotion_requests;
     c.journal->note(fmt::format("promoted {}: it accepts writes; asked {} time{}", outcome.step.target.text(),
                                 asked, asked == 1 ? "" : "s"));
     save(c);

@@ -23,7 +23,7 @@ Task<void> connect_actor(std::shared_ptr<std::unique_ptr<engine::Actor>> actor,
 
 bool proven_dead(const topology::Cluster* cluster, const topology::InstanceKey& key) {
     const auto* i = cluster != nullptr ? cluster->find(key) : nullptr;
-    return i != nullptr && i->health.confirmed && i->health.reach == topology::Reach::refused;
+    return i != nullptr && i->health.proven_dead();
 }
 
 void WarmActors::warm(const InstanceKey& key) {
@@ -67,7 +67,7 @@ Task<std::vector<StepOutcome>> Executor::run_phase(std::string cluster_id, std::
 }
 
 Task<StepOutcome> Executor::run_step(std::string cluster_id, plan::Step step, JournalPtr journal, Over over) {
-    StepOutcome outcome{.step = step, .result = {}, .promotion = {}};
+    StepOutcome outcome{.step = step, .result = {}};
     if (journal && step.irreversible && !defect("skip-journal")) {
         auto written = co_await journal->before_deed(
             step.what, fmt::format("{} {}", to_string(step.kind), step.target.text()));
@@ -133,11 +133,7 @@ Task<Result<void>> Executor::promote(std::string cluster_id, StepOutcome& outcom
     for (;;) {
         auto done = co_await actor->promote(std::min(deadline, clock_.now() + promotion_slice));
         outcome.promotion_requests = actor->promotion_requests();
-        if (done) {
-            outcome.promotion = *done;
-            outcome.promotion->requests = outcome.promotion_requests;
-            co_return Result<void>{};
-        }
+        if (done) co_return Result<void>{};
         if (defect("promotion-on-faith")) co_return Result<void>{};
         if (done.error().kind != ErrorKind::timeout || clock_.now() >= deadline)
             co_return std::unexpected(done.error());
@@ -152,7 +148,8 @@ Task<Result<void>> Executor::promote(std::string cluster_id, StepOutcome& outcom
 Task<Result<void>> Executor::follow(plan::Step step, MonoTime deadline) {
     auto actor = warm_.take(step.target);
     observer_.hold_testimony(step.target, clock_.now() + follow_testimony_hold);
-    auto how = co_await actor->follow({.upstream = step.upstream, .slot = step.argument}, deadline);
+    auto how = co_await actor->follow({.upstream = step.upstream, .slot = step.argument, .first = step.first},
+                                      deadline);
     if (!how) co_return std::unexpected(how.error());
     co_return Result<void>{};
 }

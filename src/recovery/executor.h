@@ -32,7 +32,6 @@ class WarmActors {
 struct StepOutcome {
     plan::Step step;
     Result<void> result;
-    std::optional<engine::Promotion> promotion;
     int promotion_requests = 0;  ///< that were sent, answered or not
     Duration took{};
 };

@@ -57,7 +57,7 @@ std::optional<InstanceKey> Impl::in_doubt(const store::Recovery& r) const {
     const auto cluster = observer_.cluster(r.cluster_id);
     const auto* i = cluster ? cluster->find(*asked) : nullptr;
     if (i == nullptr || (i->health.ok() && i->is_primary())) return std::nullopt;
-    if (i->health.confirmed && i->health.reach == topology::Reach::refused) return std::nullopt;
+    if (i->health.proven_dead()) return std::nullopt;
     return i->key;
 }
 

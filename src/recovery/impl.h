@@ -12,6 +12,9 @@ namespace baton::recovery {
 
 using analysis::Code;
 using analysis::Problem;
+/// For a round of looks at servers of which some may be silent.
+constexpr milliseconds look_deadline{2000};
+
 using ProblemKey = std::pair<InstanceKey, Code>;
 
 /// What is kept per cluster between snapshots.
@@ -114,7 +117,9 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<Outcome> run_case(CasePtr c, bool check_again);
     Task<Result<void>> run_pre_hooks(CasePtr c);
     Task<ClusterPtr> look_at_everyone(std::string cluster_id);
+    bool judged_lately(const Case& c) const;
     Task<bool> still_so(CasePtr c);
+    Task<bool> still_lost(CasePtr c);
     Task<bool> over_meanwhile(CasePtr c);
     Task<void> drive_primary(CasePtr c);
     Task<void> drive_intermediate(CasePtr c);

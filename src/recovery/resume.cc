@@ -14,7 +14,6 @@ namespace baton::recovery {
 namespace {
 
 constexpr seconds settle_deadline{10};
-constexpr milliseconds look_deadline{2000};
 constexpr milliseconds look_interval{200};
 
 }  // namespace
@@ -42,9 +41,7 @@ std::optional<InstanceKey> Impl::outstanding(const topology::Cluster& cluster, c
     for (const auto& key : requested_promotions(c) | std::views::reverse) {
         if (std::ranges::find(c.excluded, key) != c.excluded.end()) continue;
         const auto* i = cluster.find(key);
-        const bool dead =
-            i == nullptr || (i->health.confirmed && i->health.reach == topology::Reach::refused);
-        if (!dead) return key;
+        if (i != nullptr && !i->health.proven_dead()) return key;
     }
     return std::nullopt;
 }

@@ -42,6 +42,8 @@ struct Health {
     int failures = 0;                       ///< in a row
     Duration latency{};                     ///< of the last answer
     bool ok() const { return reach == Reach::answering; }
+    /// Its host says that nobody listens there any more, on a new connection too.
+    bool proven_dead() const { return confirmed && reach == Reach::refused; }
 };
 
 enum class PromotionRule : uint8_t { must, prefer, neutral, prefer_not, must_not };

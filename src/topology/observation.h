@@ -136,6 +136,11 @@ struct Observation {
     bool receiving() const { return receiver && receiver->streaming(); }
     /// The position that counts when candidates are compared.
     Lsn position() const { return role == Role::primary ? written : received; }
+    /// Where a standby's WAL ends, in whole records. A primary sends whole pages, and the last one that it
+    /// sent before it died may end within a record. A promotion keeps whole records only, so that a sibling
+    /// with the same page seems to be past the fork. It is not: its receiver asks again from the beginning of
+    /// that record's segment.
+    Lsn end_of_records() const;
 };
 
 }  // namespace baton::topology

@@ -145,22 +145,10 @@ bool has_what_the_primary_never_had(const Instance& standby, const Instance& ups
     return apart && standby.seen->position() > upstream.seen->position();
 }
 
-/// Where a standby's WAL ends, in whole records. A primary sends whole pages, and the last one that it sent
-/// before it died may end within a record. A promotion keeps whole records only, so that a sibling with the
-/// same page seems to be past the fork. It is not: its receiver asks again from the beginning of that
-/// record's segment.
-Lsn end_of_records(const Observation& standby) {
-    constexpr uint64_t page = 8192;
-    const bool within = !standby.receiving() && !standby.replay_paused &&
-                        standby.received.value % page == 0 && standby.replayed < standby.received &&
-                        standby.received.value - standby.replayed.value < page;
-    return within ? standby.replayed : standby.position();
-}
-
 }  // namespace
 
 Ancestry Cluster::ancestry_of(const Instance& standby, const Instance& upstream) const {
-    const auto how = ancestry(standby.seen->timeline, end_of_records(*standby.seen), upstream.seen->timeline,
+    const auto how = ancestry(standby.seen->timeline, standby.seen->end_of_records(), upstream.seen->timeline,
                               history.get());
     if (how != Ancestry::same) return how;
     if (same_number_other_branch(standby.history.get(), history.get())) return Ancestry::foreign;

@@ -14,16 +14,20 @@ from world import no_recovery_for, settle, successor_of, wait_code, wait_follows
 NAMES = ["n1", "n2", "n3"]
 
 
-@pytest.fixture
-def hosts(world):
-    """Three servers on three hosts, the manager on a fourth."""
+def three_hosts(world, **more):
     network = world.network(NAMES)
-    options = {name: {"host": address, "namespace": network.namespace(name), "application_name": "hostport"}
+    options = {name: {"host": address, "namespace": network.namespace(name), "application_name": "hostport", **more}
                for name, address in network.addresses.items()}
     cluster = world.cluster(3, node_options=options)
     manager = world.manager(cluster)
     world.watch(manager, cluster)
     return network, cluster, manager
+
+
+@pytest.fixture
+def hosts(world):
+    """Three servers on three hosts, the manager on a fourth."""
+    return three_hosts(world)
 
 
 def test_scenario_7_47_the_primary_goes_silent_for_all(world, hosts):
@@ -51,6 +55,19 @@ def test_scenario_7_on_an_idle_cluster(world, hosts):
     network.cut("n1")
     new = successor_of(wait_recovered(manager, deadline_s=15), cluster)
     wait_follows(next(n for n in cluster if n.name != "n1" and n is not new), new)
+
+
+def test_scenario_7_47_standbys_that_look_for_the_primary_themselves(world):
+    """libpq tries the listed hosts in order, and would wait for minutes for the one that is silent: the new primary is
+    put first, and the list stays whole."""
+    network, cluster, manager = three_hosts(world, conninfo="multi")
+    network.cut("n1")
+    new = successor_of(wait_recovered(manager, deadline_s=20), cluster)
+    other = next(n for n in cluster if n.name != "n1" and n is not new)
+    wait_follows(other, new)
+    conninfo = other.sql("SELECT current_setting('primary_conninfo')")[0][0]
+    assert f"host={new.host},{cluster['n1'].host}" in conninfo.replace("'", "")
+    assert "target_session_attrs=read-write" in conninfo.replace("'", "")
 
 
 @pytest.mark.parametrize("writing", [True, False], ids=["busy", "idle"])

@@ -51,7 +51,7 @@ std::unexpected<Error> not_promoted(const Hand& hand, int requests, const std::s
 
 Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
     auto& clock = hand->wiring->clock;
-    Promotion promotion;
+    int requests = 0;
     MonoTime began, next_request;
     std::string last;
     auto pause = poll_interval;
@@ -59,23 +59,21 @@ Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
         const auto recovering = co_await is_in_recovery(hand, deadline);
         pause = recovering ? poll_interval : reconnect_interval;
         if (!recovering) {
-            if (!worth_another_try(recovering.error(), promotion.requests))
+            if (!worth_another_try(recovering.error(), requests))
                 co_return std::unexpected(recovering.error());
             last = recovering.error().text();
             continue;
         }
         if (!*recovering) {
-            promotion.already = promotion.requests == 0;
-            promotion.took = promotion.already ? Duration{} : clock.now() - began;
-            co_return promotion;
+            const bool already = requests == 0;
+            co_return Promotion{.took = already ? Duration{} : clock.now() - began, .already = already};
         }
         if (clock.now() < next_request) continue;
-        if (promotion.requests++ == 0) began = clock.now();
+        if (requests++ == 0) began = clock.now();
         ++hand->promotion_requests;
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(hand, deadline);
-        if (!asked && !worth_another_try(asked.error(), promotion.requests))
-            co_return std::unexpected(asked.error());
+        if (!asked && !worth_another_try(asked.error(), requests)) co_return std::unexpected(asked.error());
         if (!asked) last = asked.error().text();
     }
     co_return not_promoted(*hand, hand->promotion_requests, last);

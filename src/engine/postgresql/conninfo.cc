@@ -310,6 +310,22 @@ Result<std::string> redirect_conninfo(const std::string& conninfo, const topolog
     return fields->text();
 }
 
+Result<std::string> put_first(const std::string& conninfo, const topology::InstanceKey& upstream) {
+    const auto hosts = parse_conninfo(conninfo).hosts;
+    const auto at = std::ranges::find(hosts, upstream);
+    auto fields = Conninfo::parse(conninfo);
+    if (at == hosts.end() || !fields)
+        return fail(ErrorKind::not_found, "primary_conninfo does not list it", upstream.text());
+    for (const auto key : {"host", "hostaddr", "port"}) {
+        auto list = list_of(fields->get(key));
+        if (list.size() != hosts.size()) continue;  // one port for all
+        std::rotate(list.begin(), list.begin() + (at - hosts.begin()),
+                    list.begin() + (at - hosts.begin()) + 1);
+        fields->set(key, join(list, ","));
+    }
+    return fields->text();
+}
+
 std::string mask_conninfo(const std::string& conninfo) {
     if (conninfo.empty()) return "";
     auto fields = Conninfo::parse(conninfo);

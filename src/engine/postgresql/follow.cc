@@ -129,6 +129,12 @@ Task<Result<FollowHow>> follow_upstream(HandPtr hand, FollowOrder order, MonoTim
     if (!facts) co_return std::unexpected(facts.error());
     const auto upstream = parse_conninfo(facts->conninfo);
     if (upstream.finds_primary_itself() && lists(upstream, order.upstream)) {
+        const auto reordered = put_first(facts->conninfo, order.upstream);
+        const bool may = facts->may_set_conninfo && facts->alter_system_allowed;
+        if (order.first && may && reordered && *reordered != facts->conninfo) {
+            const auto done = co_await set_parameter(hand, "primary_conninfo", *reordered, deadline);
+            if (!done) co_return std::unexpected(done.error());
+        }
         if (auto done = co_await reload(hand, deadline); !done) co_return std::unexpected(done.error());
         co_return FollowHow::nudged;
     }

@@ -27,6 +27,10 @@ topology::Upstream parse_conninfo(const std::string& conninfo, uint16_t default_
 /// kept, values are quoted by libpq's rules. Error invalid_argument when it does not parse.
 Result<std::string> redirect_conninfo(const std::string& conninfo, const topology::InstanceKey& upstream);
 
+/// The same conninfo with the listed host `upstream` first; the others keep their order. Error not_found when
+/// it is not listed.
+Result<std::string> put_first(const std::string& conninfo, const topology::InstanceKey& upstream);
+
 /// The same conninfo with the password masked, for people.
 std::string mask_conninfo(const std::string& conninfo);
 

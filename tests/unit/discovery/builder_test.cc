@@ -106,6 +106,60 @@ TEST(BuildCluster, TheEdgeStaysWhenTheReceiverIsGone) {
     EXPECT_THAT(b.build()->find(at("p"))->downstream, ElementsAre(at("s")));
 }
 
+/// A standby that lists these hosts and looks for the primary itself; it followed `edge` and streams no more.
+Member seeker(const char* name, const char* edge, std::vector<topology::InstanceKey> hosts) {
+    auto member = standby(at(name), at(edge));
+    auto seen = *member.seen;
+    seen.receiver.reset();
+    seen.upstream = {.hosts = std::move(hosts), .target_session_attrs = "read-write"};
+    member.seen = std::make_shared<const Observation>(seen);
+    return member;
+}
+
+Member primary_on(const char* name, topology::Timeline timeline, topology::Reach reach) {
+    auto member = primary(at(name));
+    auto seen = *member.seen;
+    seen.timeline = timeline;
+    member.seen = std::make_shared<const Observation>(seen);
+    member.health.reach = reach;
+    return member;
+}
+
+TEST(BuildCluster, OneThatLooksForThePrimaryItselfBelongsBelowTheOneThatItWillFind) {
+    using enum topology::Reach;
+    const auto both = std::vector{at("p"), at("q")};
+    struct Case {
+        const char* what;
+        std::vector<Member> members;
+        const char* expected;
+    };
+    const Case cases[] = {
+        {"p is dead and nobody replaced it", {primary_on("p", 1, refused), seeker("s", "p", both)}, "p"},
+        {"q replaced it",
+         {primary_on("p", 1, refused), primary_on("q", 2, answering), seeker("s", "p", both)},
+         "q"},
+        {"p became a standby of q",
+         {standby(at("p"), at("q")), primary_on("q", 2, answering), seeker("s", "p", both)},
+         "q"},
+        {"p writes, too: it may find either",
+         {primary_on("p", 1, answering), primary_on("q", 2, answering), seeker("s", "p", both)},
+         "p"},
+        {"q is older than the dead p",
+         {primary_on("p", 2, refused), primary_on("q", 1, answering), seeker("s", "p", both)},
+         "p"},
+        {"it does not list q",
+         {primary_on("p", 1, refused), primary_on("q", 2, answering), seeker("s", "p", {at("p"), at("r")})},
+         "p"},
+    };
+    for (const auto& c : cases) {
+        Builder b;
+        b.members = c.members;
+        const auto cluster = b.build();
+        EXPECT_EQ(cluster->find(at("s"))->upstream, at(c.expected)) << c.what;
+        EXPECT_THAT(cluster->find(at(c.expected))->downstream, testing::Contains(at("s"))) << c.what;
+    }
+}
+
 TEST(BuildCluster, APrimaryHasNoUpstreamWhateverIsRemembered) {
     Builder b;
     b.members = {primary(at("p"))};

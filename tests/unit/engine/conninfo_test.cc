@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/text.h"
 #include "engine/postgresql/postgresql.h"
 
 namespace baton::engine::postgresql {
@@ -108,6 +111,32 @@ TEST(RedirectConninfo, changes_host_and_port_and_nothing_else) {
     }
     EXPECT_EQ(redirect_conninfo("host='db1", target).error().kind, ErrorKind::invalid_argument);
     EXPECT_EQ(redirect_conninfo("host=db1", {"", 5432}).error().kind, ErrorKind::invalid_argument);
+}
+
+TEST(PutFirst, moves_a_listed_host_to_the_front_with_its_address_and_port) {
+    const struct {
+        const char* from;
+        const char* expected;
+    } cases[] = {
+        {"host=db1,db2,db3 port=5432,5433,5434 password=x",
+         "host=db2,db1,db3 port=5433,5432,5434 password=x"},
+        {"host=db1,db3,db2 hostaddr=10.0.0.1,10.0.0.3,10.0.0.2 port=5433",
+         "host=db2,db1,db3 hostaddr=10.0.0.2,10.0.0.1,10.0.0.3 port=5433"},
+        {"postgresql://db1:5432,db2:5433/postgres", "dbname=postgres host=db2,db1 port=5433,5432"},
+        {"host=db2,db1 port=5433,5432", "host=db2,db1 port=5433,5432"},
+    };
+    const auto sorted = [](const std::string& conninfo) {
+        auto fields = split(conninfo, ' ');
+        std::ranges::sort(fields);
+        return fields;
+    };
+    for (const auto& c : cases) {
+        const auto moved = put_first(c.from, {"db2", 5433});
+        ASSERT_TRUE(moved) << c.from;
+        EXPECT_EQ(sorted(*moved), sorted(c.expected)) << c.from;
+    }
+    EXPECT_EQ(put_first("host=db1,db3", {"db2", 5433}).error().kind, ErrorKind::not_found);
+    EXPECT_EQ(put_first("host='db1", {"db2", 5433}).error().kind, ErrorKind::not_found);
 }
 
 TEST(MaskConninfo, shows_all_but_passwords) {

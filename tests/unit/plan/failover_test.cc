@@ -119,6 +119,35 @@ TEST(PrimaryFailover, without_slots_nothing_is_made_or_dropped) {
                     "2 promote s2:5432", "3 s1:5432 follows s2:5432", "4 s1:5432 streams from s2:5432"));
 }
 
+TEST(PrimaryFailover, one_that_lists_all_hosts_does_not_wait_for_a_silent_one) {
+    using enum topology::Reach;
+    struct Case {
+        const char* what;
+        topology::Reach reach;  ///< of p
+        std::vector<InstanceKey> listed;
+        const char* attributes;
+        bool first;
+    };
+    const Case cases[] = {
+        {"p is silent", silent, {key("p"), key("s1")}, "read-write", true},
+        {"p hangs", unresponsive, {key("p"), key("s1")}, "primary", true},
+        {"p refuses", refused, {key("p"), key("s1")}, "read-write", false},
+        {"the new one comes first", silent, {key("s1"), key("p")}, "read-write", false},
+        {"a host that nobody knows comes first", refused, {key("x"), key("s1")}, "read-write", true},
+        {"it does not look for the primary", silent, {key("p"), key("s1")}, "", false},
+    };
+    for (const auto& c : cases) {
+        const auto looks = [&](auto&, Observation& o) {
+            o.upstream = {.hosts = c.listed, .target_session_attrs = c.attributes};
+        };
+        const auto plan =
+            failover(make_cluster().primary("p").standby("s1").standby("s2").with(looks).dies("p", c.reach));
+        const auto follow = std::ranges::find(plan.steps, StepKind::follow, &Step::kind);
+        ASSERT_NE(follow, plan.steps.end()) << c.what;
+        EXPECT_EQ(follow->first, c.first) << c.what;
+    }
+}
+
 TEST(PrimaryFailover, uses_the_slot_that_the_donor_has) {
     const auto behind = [] { return make_cluster().primary("p").standby("s1").received("0/6000000"); };
     const auto there = behind()

@@ -18,7 +18,7 @@ World left_at_the_fork(bool history_known = true) {
 }
 
 TEST(ChooseCandidate, scenario_20_late_those_left_at_the_fork_may_lead_when_nobody_followed) {
-    const auto ends_in_half_a_record = [](auto&, Observation& o) { o.received = lsn("0/5001000"); };
+    const auto ends_in_half_a_record = [](auto&, Observation& o) { o.received = lsn("0/5002000"); };
     const auto half_copied = [](auto&, Observation& o) { o.half_copied = lsn("0/4000000"); };
     const Case cases[] = {
         {"history known", left_at_the_fork(), "s1; s2:lower-preference"},
