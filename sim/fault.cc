@@ -30,6 +30,8 @@ constexpr FaultInfo table[] = {
     {cut, "cut", 12, "silence between two parties"},
     {cut_one_way, "cut-one-way", 6, "silence in one direction"},
     {reject, "reject", 5, "a firewall answers with RST"},
+    {cut_some, "cut-some", 8, "silence between one host and some of the others"},
+    {reject_some, "reject-some", 3, "a firewall answers with RST between one host and some others"},
     {isolate, "isolate", 10, "silence between one host and all others"},
     {partition, "partition", 8, "silence between two groups of hosts"},
     {ring, "ring", 3, "each host reaches only its neighbours"},

@@ -29,6 +29,8 @@ enum class FaultKind : uint8_t {
     cut,                ///< silence between two parties
     cut_one_way,        ///< silence from `target` to `other`
     reject,             ///< a firewall answers with RST between two parties
+    cut_some,           ///< silence between one host and some of the others
+    reject_some,        ///< a firewall answers with RST between one host and some of the others
     isolate,            ///< silence between one host and all others
     partition,          ///< two groups of hosts, silence between them
     ring,               ///< each host reaches only its neighbours
@@ -75,7 +77,8 @@ struct Fault {
                          ///< looked up when it begins
     std::string other;
     int amount = 0;
-    std::vector<std::string> group;  ///< of a partition: one side; of a ring: the order
+    std::vector<std::string>
+        group;  ///< of a partition: one side; of a ring: the order; of cut_some: from whom
 
     std::string text() const;
 };

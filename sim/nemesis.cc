@@ -87,6 +87,8 @@ Nemesis::End Nemesis::act(const Fault& fault) {
         case cut:
         case cut_one_way:
         case reject:
+        case cut_some:
+        case reject_some:
         case isolate:
         case partition:
         case ring:
@@ -192,7 +194,11 @@ std::vector<std::pair<std::string, std::string>> Nemesis::pairs(const Fault& fau
         all.insert(all.end(), {{x, y}, {y, x}});
     };
     const auto hosts = world_.hosts();
-    if (fault.kind == isolate) {
+    if (fault.kind == cut_some || fault.kind == reject_some) {
+        for (const auto& host : fault.group) {
+            if (host != a) both(a, host);
+        }
+    } else if (fault.kind == isolate) {
         for (const auto& host : hosts) {
             if (host != a) both(a, host);
         }
@@ -211,7 +217,7 @@ std::vector<std::pair<std::string, std::string>> Nemesis::pairs(const Fault& fau
 Nemesis::End Nemesis::on_links(const Fault& fault) {
     using enum FaultKind;
     LinkFault what{.state = Link::silent};
-    if (fault.kind == reject) what = {.state = Link::refused};
+    if (fault.kind == reject || fault.kind == reject_some) what = {.state = Link::refused};
     if (fault.kind == slow) what = {.state = Link::up, .slower = milliseconds(fault.amount)};
     if (fault.kind == loss) what = {.state = Link::up, .loss_percent = fault.amount};
     std::string said;
@@ -219,7 +225,8 @@ Nemesis::End Nemesis::on_links(const Fault& fault) {
         const auto a = host_of(fault.target);
         said = fault.kind == isolate ? a : a + " / " + host_of(fault.other, a);
     } else {
-        said = join(fault.group, " ");
+        said = (fault.kind != partition && fault.kind != ring ? host_of(fault.target) + " / " : "") +
+               join(fault.group, " ");
     }
     if (fault.amount != 0) said += fmt::format(" ({})", fault.amount);
     world_.trace().note("nemesis", fmt::format("{} {}", info(fault.kind).name, said));
@@ -303,8 +310,7 @@ void Nemesis::mend() {
 /// A primary that died stays away where the story says so and somebody else can lead.
 void Nemesis::start(Server& server) {
     const bool other = std::ranges::any_of(world_.servers(), [&](const auto& s) {
-        return s.get() != &server && s->in_recovery() && s->timeline() == server.timeline() &&
-               !s->half_copied();
+        return s.get() != &server && s->in_recovery() && s->branch() == server.branch() && !s->half_copied();
     });
     if (over_ && !story_.former_returns && !server.in_recovery() && other) return;
     world_.network().set_host(server.key().host, true);

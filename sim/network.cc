@@ -173,10 +173,19 @@ Duration Network::worse(Duration plain, const Effect& effect) {
     return time + losses(effect.loss_percent, first_resend, last_resend);
 }
 
+int Network::loss_there_and_back(HostId from, HostId to) const {
+    const int there = 100 - effect(from, to).loss_percent, back = 100 - effect(to, from).loss_percent;
+    return 100 - there * back / 100;
+}
+
 Duration Network::handshake_losses(HostId from, HostId to) {
     if (faults_none_) return {};
-    const int there = 100 - effect(from, to).loss_percent, back = 100 - effect(to, from).loss_percent;
-    return losses(100 - there * back / 100, first_syn, last_syn);
+    return losses(loss_there_and_back(from, to), first_syn, last_syn);
+}
+
+bool Network::handshake_lost(HostId from, HostId to) {
+    const int percent = faults_none_ ? 0 : loss_there_and_back(from, to);
+    return percent > 0 && faults_random_.chance(percent);
 }
 
 Duration Network::round_trip_losses(HostId from, HostId to) {

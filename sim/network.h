@@ -82,6 +82,8 @@ class Network {
     Duration delay(const std::string& from, const std::string& to) { return delay(id(from), id(to)); }
     /// What lost packets add to the handshake of a connection attempt: SYN or its answer is sent again.
     Duration handshake_losses(HostId from, HostId to);
+    /// Same for one try, where who tries again looks at the network afresh.
+    bool handshake_lost(HostId from, HostId to);
     /// What lost packets add to a round trip.
     Duration round_trip_losses(HostId from, HostId to);
     /// Messages may take so long that a later one would overtake; what keeps an order must see to it.
@@ -114,6 +116,7 @@ class Network {
     uint64_t add(Fault fault);
     Duration worse(Duration plain, const Effect& effect);
     Duration losses(int percent, Duration first, Duration most);
+    int loss_there_and_back(HostId from, HostId to) const;
     void changed();
 
     std::map<std::string, HostId, std::less<>> ids_;

@@ -7,8 +7,8 @@
 namespace baton::sim {
 namespace {
 
-/// A connection attempt without an answer: TCP sends its SYN again.
-constexpr milliseconds syn_retransmit{1000};
+/// A receiver waits no longer than that from one SYN to the next, with all its tries.
+constexpr seconds longest_syn_wait{32};
 
 }  // namespace
 
@@ -49,17 +49,21 @@ void Server::start_receiver() {
     attempt(generation_, 0);
 }
 
-void Server::attempt(uint64_t generation, size_t host) {
+void Server::attempt(uint64_t generation, size_t host, Duration again) {
     if (generation != generation_) return;
     const auto& key = conninfo.hosts[host];
     const auto* target = ground_.server(key);
     const auto link = target ? ground_.network.between(host_, target->host_) : Link::silent;
     if (link == Link::silent || (target != nullptr && target->hung_for_new_sessions())) {
         note_receiver(fmt::format("gets no answer from {}", key.text()));
-        return later(syn_retransmit, [this, generation, host] { attempt(generation, host); });
+        return later(milliseconds(1000), [this, generation, host] { attempt(generation, host); });
     }
-    const auto resent = target ? ground_.network.handshake_losses(host_, target->host_) : Duration{};
-    later(draw(pace.receiver_connects) + resent, [this, generation, host, key] {
+    if (target != nullptr && ground_.network.handshake_lost(host_, target->host_)) {
+        return later(again, [this, generation, host, again] {
+            attempt(generation, host, std::min<Duration>(again * 2, longest_syn_wait));
+        });
+    }
+    later(draw(pace.receiver_connects), [this, generation, host, key] {
         if (generation != generation_) return;
         auto* upstream = ground_.server(key);
         const auto now = ground_.network.between(host_, upstream->host_);

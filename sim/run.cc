@@ -51,12 +51,25 @@ class Telling {
             auto& s = world_.standby(m.name, m.upstream, 5432, m.slot);
             s.replay_takes = m.replay_takes + milliseconds(m.apply_delay_ms);
             s.settings.recovery_min_apply_delay_ms = m.apply_delay_ms;
+            if (m.diverged) s.become_diverged(1 << 20);
             prepare(s);
         }
+        if (layout.several_hosts) look_for_the_primary();
         prepare(p);
         world_.manager_clock({.drift_ppm = layout.manager_drift_ppm});
         if (layout.router) world_.router();
         world_.client(layout.write_pause);
+    }
+
+    void look_for_the_primary() {
+        for (const auto& s : world_.servers()) {
+            if (!s->in_recovery() || s->conninfo.hosts.at(0) != world_.servers().front()->key()) continue;
+            const auto first = s->conninfo.hosts.at(0);
+            s->conninfo.target_session_attrs = "read-write";
+            for (const auto& other : world_.servers()) {
+                if (other != s && other->key() != first) s->conninfo.hosts.push_back(other->key());
+            }
+        }
     }
 
     void prepare(Server& server) const {
@@ -132,7 +145,8 @@ class Telling {
         if (!story_.operator_rejoins) return;
         auto* leader = world_.leader();
         for (const auto& s : world_.servers()) {
-            if (leader == nullptr || s.get() == leader || s->in_recovery() || !s->running()) continue;
+            if (leader == nullptr || !leader->serves()) break;  // there is nothing to copy from
+            if (s.get() == leader || s->in_recovery() || !s->running()) continue;
             s->reclone(*leader, true);
         }
     }

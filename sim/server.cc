@@ -50,6 +50,16 @@ void Server::become_standby(Server& upstream, bool with_slot) {
     ground_.scheduler.after({}, [this] { start_receiver(); });
 }
 
+void Server::become_diverged(uint64_t bytes) {
+    auto own = std::make_shared<Branch>();
+    own->timeline = branch_->timeline + 1;
+    own->begins = position_;
+    own->parent = branch_;
+    branch_ = std::move(own);
+    position_.value += bytes;
+    replayed_ = position_;
+}
+
 void Server::end_sessions(Duration wait, const std::string& message, const std::string& sqlstate) {
     ground_.scheduler.after(wait, [sessions = std::exchange(sessions_, {}), message, sqlstate] {
         for (const auto& weak : sessions) {
@@ -104,9 +114,16 @@ void Server::come_up(const std::string& what) {
     state_ = State::running;
     started_at_ = ground_.scheduler.now();
     skip_partial_record();
+    if (in_recovery_) replay_what_is_there();
     note(what + (in_recovery_ ? ", in recovery" : fmt::format(" and writes, on timeline {}", timeline())));
     if (in_recovery_) start_receiver();
     changed();
+}
+
+/// A standby that was restarted finds the end of its WAL by itself, and knows whole records only.
+void Server::replay_what_is_there() {
+    partial_end_ = {};
+    schedule_replay(position_);
 }
 
 void Server::restart() {
@@ -326,6 +343,9 @@ void Server::follow(engine::FollowOrder order, std::function<void(Result<engine:
         if (!nudge) {
             conninfo.hosts = {order.upstream};
             if (!order.slot.empty()) settings.primary_slot_name = order.slot;
+        } else if (order.first) {
+            std::erase(conninfo.hosts, order.upstream);
+            conninfo.hosts.insert(conninfo.hosts.begin(), order.upstream);
         }
         if (in_recovery_) change_upstream();
         answer(nudge ? engine::FollowHow::nudged : engine::FollowHow::rewritten);

@@ -64,6 +64,8 @@ class Server {
     void become_primary(BranchPtr branch);
     /// Has all that `upstream` has; streams as soon as time runs.
     void become_standby(Server& upstream, bool with_slot);
+    /// It was promoted by mistake once and wrote `bytes`, and is a standby again without a rewind.
+    void become_diverged(uint64_t bytes);
 
     // Faults and their ends.
     void kill();           ///< kill -9 of every process; the host answers with RST
@@ -218,12 +220,14 @@ class Server {
     void die_of_half_a_copy();
     void receive_partial(uint64_t generation, const BranchPtr& branch, Lsn end);
     void skip_partial_record();
+    void replay_what_is_there();
     void adopt(const BranchPtr& branch);
     void give_up_slots();
 
     // replication.cc
     void start_receiver();
-    void attempt(uint64_t generation, size_t host);
+    /// `again`: after how long a SYN without an answer is sent again.
+    void attempt(uint64_t generation, size_t host, Duration again = milliseconds(1000));
     void attempt_failed(uint64_t generation, size_t host, const std::string& reason);
     std::optional<std::string> refuses_standby(const Server& standby, bool needs_primary) const;
     void begin_streaming(uint64_t generation, const InstanceKey& host, Server& upstream);

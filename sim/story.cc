@@ -81,12 +81,13 @@ Layout::Member draw_member(Draw& draw, int number) {
 }
 
 std::string draw_configuration(Draw& draw, Layout& layout) {
-    layout.recovery_block_s = draw.one_of(std::array{3600, 10, 60}, std::array{5, 4, 1});
+    layout.recovery_block_s = draw.one_of(std::array{3600, 10, 60, 4}, std::array{5, 3, 1, 2});
     std::string hooks;
     if (draw.chance(20)) hooks = R"(, "PreFailoverProcesses": ["pre"], "PostFailoverProcesses": ["post"])";
+    const int promotion_s = draw.chance(40) ? 3 : 30;
     return fmt::format(R"({{"ProviderType": "postgresql", "RecoverMasterClusterFilters": ["*"],
-"RecoverIntermediateMasterClusterFilters": ["*"], "RecoveryPeriodBlockSeconds": {}{}}})",
-                       layout.recovery_block_s, hooks);
+"RecoverIntermediateMasterClusterFilters": ["*"], "RecoveryPeriodBlockSeconds": {}, "PromotionTimeoutSeconds": {}{}}})",
+                       layout.recovery_block_s, promotion_s, hooks);
 }
 
 Layout draw_layout(Draw& draw) {
@@ -107,6 +108,8 @@ Layout draw_layout(Draw& draw) {
                     std::array{15, 30, 30, 15, 10});
     if (draw.chance(40)) layout.manager_drift_ppm = draw.number(-500, 500);
     layout.configuration = draw_configuration(draw, layout);
+    layout.several_hosts = draw.chance(12);
+    if (standbys >= 2 && draw.chance(8)) layout.standbys.back().diverged = true;
     if (draw.chance(40)) layout.segment_copy = draw.between(milliseconds(5), milliseconds(300));
     return layout;
 }
@@ -133,10 +136,121 @@ class FaultDraw {
             at += draw_.between({}, i == 0 ? milliseconds(1500) : milliseconds(5000));
             faults.push_back(one(at, i > 0));
         }
-        return faults;
+        switch (draw_.weighted(std::array{76, 5, 5, 5, 4, 3, 2})) {
+            case 1:
+                return soft_failure();
+            case 2:
+                return torn_witnesses();
+            case 3:
+                return blind_restart();
+            case 4:
+                return uneven_standbys();
+            case 5:
+                return second_failure();
+            case 6:
+                return dead_candidate();
+            default:
+                return faults;
+        }
     }
 
   private:
+    /// The standbys lose the primary, which lives and gives the manager less than an answer.
+    std::vector<Fault> soft_failure() {
+        using enum FaultKind;
+        const auto at = draw_.between({}, milliseconds(1500));
+        const auto lasts = draw_.between(seconds(4), seconds(15));
+        Fault soft{.at = at + draw_.between({}, milliseconds(6000)), .lasts = lasts, .target = "primary"};
+        soft.kind = draw_.one_of(std::array{refuse_logins, fill_connections, crash_backend, end_sessions},
+                                 std::array{3, 3, 2, 4});
+        Fault end{
+            .kind = end_sessions, .at = soft.at + draw_.between({}, milliseconds(500)), .target = "primary"};
+        const auto how = draw_.chance(50) ? cut_some : reject_some;
+        return {{.kind = how, .at = at, .lasts = lasts, .target = "primary", .group = standbys_}, soft, end};
+    }
+
+    /// The manager and some standbys lose a primary that lives and that others still receive from.
+    std::vector<Fault> torn_witnesses() {
+        auto some = some_standbys(0);
+        if (draw_.chance(50)) some.clear();
+        some.push_back("manager");
+        const auto at = draw_.between({}, milliseconds(1500));
+        return {{.kind = FaultKind::cut_some,
+                 .at = at,
+                 .lasts = draw_.between(seconds(2), seconds(15)),
+                 .target = "primary",
+                 .group = some}};
+    }
+
+    /// The manager dies after it asked somebody to promote itself, and does not see the candidate when it is
+    /// back.
+    std::vector<Fault> blind_restart() {
+        using enum FaultKind;
+        const auto death = death_of_primary({});
+        const Fault restart{.kind = kill_manager,
+                            .trigger = Trigger::promotion,
+                            .at = draw_.between({}, milliseconds(60)),
+                            .lasts = draw_.between(milliseconds(5), milliseconds(900))};
+        const Fault hidden{
+            .kind = draw_.one_of(std::array{cut, hang, isolate, refuse_logins}, std::array{3, 2, 2, 1}),
+            .trigger = Trigger::promotion,
+            .at = draw_.between({}, milliseconds(120)),
+            .lasts = draw_.between(seconds(6), seconds(20)),
+            .target = "candidate",
+            .other = "manager"};
+        if (draw_.chance(40)) return {death, hidden};
+        return {death, restart, hidden};
+    }
+
+    /// Some standbys have less than others when the primary dies, and of the others some are out of sight or
+    /// paused.
+    std::vector<Fault> uneven_standbys() {
+        using enum FaultKind;
+        const auto behind = some_standbys(1);
+        const auto at = draw_.between({}, milliseconds(500));
+        const auto death = death_of_primary(at + draw_.between(milliseconds(50), milliseconds(2500)));
+        std::vector<Fault> faults{{.kind = cut_some, .at = at, .target = "primary", .group = behind}, death};
+        const auto& other = draw_.one_of(standbys_);
+        if (draw_.chance(35)) faults.push_back({.kind = pause_replay, .at = at, .target = other});
+        if (draw_.chance(35))
+            faults.push_back({.kind = cut, .at = death.at, .target = other, .other = "manager"});
+        return faults;
+    }
+
+    /// A new primary dies soon, and wall clocks jump in between.
+    std::vector<Fault> second_failure() {
+        using enum FaultKind;
+        const auto first = death_of_primary(draw_.between({}, milliseconds(500)));
+        auto again = death_of_primary(first.at + draw_.between(seconds(4), seconds(9)));
+        Fault jump{
+            .kind = jump_wall, .at = first.at + draw_.between(seconds(2), seconds(5)), .amount = 86400};
+        return {first, jump, again};
+    }
+
+    std::vector<Fault> dead_candidate() {
+        const auto death = death_of_primary({});
+        return {death,
+                {.kind = FaultKind::kill,
+                 .trigger = Trigger::promotion,
+                 .at = draw_.between({}, milliseconds(30)),
+                 .target = "candidate"}};
+    }
+
+    Fault death_of_primary(Duration at) {
+        const auto kind = draw_.one_of(std::array{FaultKind::kill, FaultKind::power_off, FaultKind::hang},
+                                       std::array{4, 1, 1});
+        return {.kind = kind, .at = at, .target = "primary"};
+    }
+
+    /// At random, but not all of them; at least so many where there are two.
+    std::vector<std::string> some_standbys(int least) {
+        auto some = standbys_;
+        shuffle(some);
+        const auto most = static_cast<int>(some.size()) - 1;
+        some.resize(static_cast<size_t>(draw_.number(std::min(least, most), most)));
+        return some;
+    }
+
     Fault one(Duration at, bool later) {
         std::vector<int> weights;
         for (const auto& row : faults())
@@ -196,6 +310,9 @@ class FaultDraw {
                 f.target = "primary";
                 f.other = draw_.one_of(standbys_);
                 return;
+            case cut_some:
+            case reject_some:
+                return some_of_the_others(f);
             case partition:
                 return sides(f);
             case ring:
@@ -223,6 +340,13 @@ class FaultDraw {
     void shuffle(std::vector<std::string>& names) {
         for (size_t i = names.size(); i > 1; --i)
             std::swap(names[i - 1], names[static_cast<size_t>(draw_.number(0, static_cast<int>(i) - 1))]);
+    }
+
+    void some_of_the_others(Fault& f) {
+        f.group = hosts();
+        std::erase(f.group, f.target == "primary" ? "p" : f.target);
+        shuffle(f.group);
+        f.group.resize(static_cast<size_t>(draw_.number(1, static_cast<int>(f.group.size()) - 1)));
     }
 
     void sides(Fault& f) {
@@ -262,7 +386,9 @@ std::string Layout::text() const {
         if (m.replay_takes > Duration{}) out += fmt::format(" replays {:.0f} ms late", in_ms(m.replay_takes));
         if (m.apply_delay_ms > 0) out += fmt::format(" delayed by {} ms", m.apply_delay_ms);
         if (m.rule != "neutral") out += " " + m.rule;
+        if (m.diverged) out += " diverged";
     }
+    if (several_hosts) out += "; standbys look for the primary";
     out += synchronous.empty() ? "; asynchronous" : "; synchronous_standby_names " + synchronous;
     out += fmt::format("; wal_retrieve_retry_interval {} ms; wal_receiver_timeout {} ms", retry_interval_ms,
                        receiver_timeout_ms);

@@ -18,6 +18,8 @@ struct Layout {
         Duration replay_takes{};
         int apply_delay_ms = 0;
         std::string rule = "neutral";  ///< promotion rule
+        bool diverged =
+            false;  ///< was promoted by mistake once, wrote, and follows the primary again without a rewind
     };
     std::vector<Member> standbys;  ///< of primary "p"
     std::string synchronous;       ///< synchronous_standby_names everywhere; "" = asynchronous
@@ -25,9 +27,10 @@ struct Layout {
     int receiver_timeout_ms = 60000;
     Duration segment_copy{};  ///< a receiver on a new timeline has copied the segment of the fork after up to
                               ///< so long
-    bool router = false;      ///< clients come through a router that asks the servers, else multi-host
-    Duration write_pause{};   ///< between a client's rows; 0 = an idle cluster
-    std::string configuration;  ///< text of the manager's configuration file
+    bool several_hosts = false;  ///< standbys look for the primary themselves, among all servers
+    bool router = false;         ///< clients come through a router that asks the servers, else multi-host
+    Duration write_pause{};      ///< between a client's rows; 0 = an idle cluster
+    std::string configuration;   ///< text of the manager's configuration file
     int manager_drift_ppm = 0;
     int recovery_block_s = 3600;  ///< RecoveryPeriodBlockSeconds, also in `configuration`
 

@@ -118,6 +118,10 @@ class Picture {
     }
 
     const Server* upstream_of(const Server& s) const {
+        const bool finds_leader =
+            leader_ != nullptr && s.conninfo.finds_primary_itself() &&
+            std::ranges::find(s.conninfo.hosts, leader_->key()) != s.conninfo.hosts.end();
+        if (finds_leader && !s.streaming()) return leader_;
         const auto at = std::ranges::find_if(world_.servers(), [&](const auto& u) {
             return std::ranges::find(s.conninfo.hosts, u->key()) != s.conninfo.hosts.end();
         });

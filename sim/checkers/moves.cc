@@ -43,8 +43,7 @@ class Moves final : public Checker {
     void look() override {
         for (const auto& s : world().servers()) {
             auto& known = known_[s.get()];
-            const bool same = known.branch == s->branch() && known.position == s->position();
-            if (!same) known = {s->branch(), s->position(), world().now()};
+            if (!known.is(*s)) known = {s->branch(), s->position(), world().now()};
         }
     }
 
@@ -53,6 +52,7 @@ class Moves final : public Checker {
         BranchPtr branch;
         Lsn position;
         MonoTime since{};
+        bool is(const Server& s) const { return branch == s.branch() && position == s.position(); }
     };
 
     bool is_premature(const Server& s) const {
@@ -74,7 +74,8 @@ class Moves final : public Checker {
 
     bool is_known_to_differ(const Server& s, const Server& upstream) const {
         const auto at = known_.find(&s);
-        if (at == known_.end() || !truth().held(truth().askable(s), surely_known)) return false;
+        if (at == known_.end() || !at->second.is(s) || !truth().held(truth().askable(s), surely_known))
+            return false;
         const auto* r = world().manager().record().running_recovery(s.system_identifier());
         if (r == nullptr && !knows_history_of(upstream)) return false;
         const auto began = r != nullptr ? began_.find(r->uid) : began_.end();
