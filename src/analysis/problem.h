@@ -79,9 +79,10 @@ Testimony testimony(const Instance& standby, const Instance& primary);
 /// Counts over the direct replicas of one instance.
 struct Counts {
     int replicas = 0;
-    int valid = 0;        ///< last check good
-    int replicating = 0;  ///< valid and streaming, replay not paused
-    int failing_to_connect = 0;
+    /// Its last check was good, or it may still answer: no new connection to it has failed yet.
+    int valid = 0;
+    int replicating = 0;         ///< last check good, receiving, replay not paused
+    int failing_to_connect = 0;  ///< last check good, not receiving
     int downtimed = 0;
     int lagging = 0;
     int delayed = 0;
