@@ -5,31 +5,42 @@
 namespace baton {
 namespace {
 
-Task<int> after(Clock& clock, Duration wait, int value) {
-    co_await clock.sleep_for(wait);
+/// Ends when its turn comes, and gives the turn to the next one.
+Task<int> in_turn(Signal& turn, Signal& next, MonoTime deadline, int value) {
+    EXPECT_TRUE(co_await turn.wait_until(deadline)) << "the turn of " << value << " does not come";
+    next.notify();
     co_return value;
 }
 
 TEST(Gather, ResultsComeInTheGivenOrder) {
-    const auto all = run_task<std::vector<int>>([](Clock& clock) {
+    const auto all = run_task<std::vector<int>>([](Clock& clock) -> Task<std::vector<int>> {
+        Signal first(clock), second(clock), third(clock), nobody(clock);
+        const auto deadline = clock.now() + seconds(30);
         std::vector<Task<int>> tasks;
-        tasks.push_back(after(clock, milliseconds(20), 1));
-        tasks.push_back(after(clock, milliseconds(0), 2));
-        tasks.push_back(after(clock, milliseconds(10), 3));
-        return gather(clock, std::move(tasks));
+        tasks.push_back(in_turn(third, nobody, deadline, 1));
+        tasks.push_back(in_turn(first, second, deadline, 2));
+        tasks.push_back(in_turn(second, third, deadline, 3));
+        first.notify();
+        co_return co_await gather(clock, std::move(tasks));
     });
     EXPECT_EQ(all, (std::vector{1, 2, 3}));
 }
 
+/// Each but the last waits for the one after it: one after the other they would wait in vain.
 TEST(Gather, RunsSideBySide) {
-    const auto began = std::chrono::steady_clock::now();
-    run_task<std::vector<int>>([](Clock& clock) {
+    const auto all = run_task<std::vector<int>>([](Clock& clock) -> Task<std::vector<int>> {
+        constexpr int count = 50;
+        const auto deadline = clock.now() + seconds(30);
+        std::vector<Signal> turns;
+        for (int i = 0; i <= count; ++i)
+            turns.emplace_back(clock);
         std::vector<Task<int>> tasks;
-        for (int i = 0; i < 50; ++i)
-            tasks.push_back(after(clock, milliseconds(20), i));
-        return gather(clock, std::move(tasks));
+        for (size_t i = 0; i < count; ++i)
+            tasks.push_back(in_turn(turns[i + 1], turns[i], deadline, static_cast<int>(i)));
+        turns.back().notify();
+        co_return co_await gather(clock, std::move(tasks));
     });
-    EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(500));
+    EXPECT_EQ(all.size(), 50U);
 }
 
 TEST(Gather, NothingIsDoneAtOnce) {
@@ -40,7 +51,6 @@ TEST(Gather, NothingIsDoneAtOnce) {
 
 struct Waits {
     bool first = false, second = false;
-    Duration took{};
 };
 
 TEST(Signals, AnAnnouncementWithNobodyWaitingIsKeptOnce) {
@@ -57,23 +67,13 @@ TEST(Signals, AnAnnouncementWithNobodyWaitingIsKeptOnce) {
     EXPECT_FALSE(waits.second);
 }
 
-Task<void> announce(Clock& clock, std::shared_ptr<Signal> signal) {
-    co_await clock.sleep_for(milliseconds(10));
-    signal->notify();
-}
-
 TEST(Signals, AnAnnouncementEndsTheWait) {
-    const auto waits = run_task<Waits>([](Clock& clock) -> Task<Waits> {
+    EXPECT_TRUE(run_task<bool>([](Clock& clock) -> Task<bool> {
         const auto signal = std::make_shared<Signal>(clock);
-        spawn(clock.executor(), announce(clock, signal));
-        const auto began = clock.now();
-        Waits w;
-        w.first = co_await signal->wait_until(MonoTime::max());
-        w.took = clock.now() - began;
-        co_return w;
-    });
-    EXPECT_TRUE(waits.first);
-    EXPECT_LT(waits.took, seconds(5));
+        // Comes as soon as this task waits.
+        asio::post(clock.executor(), [signal] { signal->notify(); });
+        co_return co_await signal->wait_until(MonoTime::max());
+    }));
 }
 
 TEST(Timers, CancelEndsTheWaitWithFalse) {

@@ -150,7 +150,8 @@ TEST(Placeholders, OfASuccessorStayWhileThereIsNone) {
 
 // ---- running
 
-/// Answers by the first word of the script; remembers what it was given.
+/// Answers by the first word of the script; remembers what it was given. "slow" ends after another one has
+/// begun.
 class Scripted final : public ProcessRunner {
   public:
     struct Run {
@@ -159,14 +160,18 @@ class Scripted final : public ProcessRunner {
         std::map<std::string, std::string> environment;
         Duration timeout{};
     };
-    explicit Scripted(Clock& clock) : clock_(clock) {}
+    explicit Scripted(Clock& clock) : clock_(clock), another_(clock) {}
 
     Task<Result<ProcessResult>> run(ProcessSpec spec) override {
         std::ostringstream text;
         text << std::ifstream(spec.argv.back()).rdbuf();
         const std::string script(trim(text.str()));
         runs.push_back({spec.argv, script, {spec.environment.begin(), spec.environment.end()}, spec.timeout});
-        if (script.starts_with("slow")) co_await clock_.sleep_for(milliseconds(30));
+        if (!script.starts_with("slow")) {
+            another_.notify();
+        } else if (!co_await another_.wait_until(clock_.now() + seconds(30))) {
+            co_return fail(ErrorKind::timeout, "no other hook has begun", "bash");
+        }
         if (script.starts_with("cannot")) co_return fail(ErrorKind::io, "cannot be started", "bash");
         const bool late = script.starts_with("hang");
         co_return ProcessResult{.exit_code = late                         ? 137
@@ -179,6 +184,7 @@ class Scripted final : public ProcessRunner {
 
   private:
     Clock& clock_;
+    Signal another_;
 };
 
 struct Ran {
@@ -262,6 +268,7 @@ TEST(RunHooks, AmpersandRunsBesideAndItsFailureIsNotWaitedFor) {
     EXPECT_TRUE(ran.result);
     EXPECT_THAT(ran.scripts(), UnorderedElementsAre("slow", "second && third", "fail"));
     EXPECT_THAT(ran.notes, testing::Contains("Running PreFailoverProcesses hook 1 of 3 (async): slow"));
+    EXPECT_THAT(ran.notes, testing::Contains(HasSubstr("Completed PreFailoverProcesses hook 1 of 3")));
     EXPECT_THAT(ran.notes, testing::Contains(HasSubstr("hook 3 of 3 failed")));
 }
 
