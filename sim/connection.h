@@ -54,6 +54,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// A parked request of a hung server goes on.
     void resume();
 
+    /// Tells the watchers that a request for promotion leaves.
+    void promotion_leaves() const;
+
   private:
     struct Call {
         std::optional<Result<void>> answer;

@@ -145,6 +145,7 @@ Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& cloc
         if (clock.now() < next_request) continue;
         if (asked_here++ == 0) began = clock.now();
         ++*requests;
+        connection->promotion_leaves();
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(connection, deadline);
         if (!asked && !worth_another_try(asked.error())) co_return std::unexpected(asked.error());

@@ -9,6 +9,7 @@ namespace {
 
 /// A receiver waits no longer than that from one SYN to the next, with all its tries.
 constexpr seconds longest_syn_wait{32};
+constexpr milliseconds first_fin{200};
 
 }  // namespace
 
@@ -35,18 +36,35 @@ void Server::stop_receiver() {
     if (!receiver_) return;
     auto* from = receiver_->from;
     const int pid = receiver_->pid;
-    const bool heard = ground_.network.passes(host_, from->host_);
-    const Duration wait =
-        heard ? Duration(milliseconds(1)) : Duration(milliseconds(settings.wal_sender_timeout_ms));
-    from->later(wait, [from, pid] { from->drop_downlink(pid); });
+    say_goodbye(*from, pid, first_fin);
+    from->later(milliseconds(from->settings.wal_sender_timeout_ms),
+                [from, pid] { from->drop_downlink(pid); });
     receiver_.reset();
     changed();
+}
+
+/// The kernel repeats the FIN of a closed connection, each time after twice as long.
+void Server::say_goodbye(Server& from, int pid, Duration again) {
+    if (ground_.network.passes(host_, from.host_))
+        return from.later(milliseconds(1), [&from, pid] { from.drop_downlink(pid); });
+    ground_.scheduler.after(again, [this, &from, pid, again] {
+        if (from.downlinks_.contains(pid)) say_goodbye(from, pid, again * 2);
+    });
 }
 
 void Server::start_receiver() {
     stop_receiver();
     if (!running() || !in_recovery_ || conninfo.hosts.empty()) return;
-    attempt(generation_, 0);
+    fork_receiver(generation_);
+}
+
+/// The postmaster forks it: while that is stopped, no receiver starts. One that runs goes on.
+void Server::fork_receiver(uint64_t generation) {
+    if (postmaster_hung_) {
+        held_.emplace_back([this, generation] { fork_receiver(generation); });
+        return;
+    }
+    attempt(generation, 0);
 }
 
 void Server::attempt(uint64_t generation, size_t host, Duration again) {
@@ -80,7 +98,7 @@ void Server::attempt_failed(uint64_t generation, size_t host, const std::string&
     note_receiver(fmt::format("cannot stream from {}: {}", conninfo.hosts[host].text(), reason));
     if (host + 1 < conninfo.hosts.size()) return attempt(generation, host + 1);
     later(milliseconds(settings.wal_retrieve_retry_interval_ms),
-          [this, generation] { attempt(generation, 0); });
+          [this, generation] { fork_receiver(generation); });
 }
 
 std::optional<std::string> Server::refuses_standby(const Server& standby, bool needs_primary) const {
@@ -194,8 +212,13 @@ void Server::push_to(int pid) {
     const auto now = ground_.scheduler.now();
     const auto wait = std::max(ground_.network.delay(host_, d.standby->host_), d.last_arrival - now);
     if (ground_.network.may_overtake(host_, d.standby->host_)) d.last_arrival = now + wait;
-    ground_.scheduler.after(wait, [standby = d.standby, generation = d.generation, branch = branch_,
-                                   end = position_] { standby->deliver(generation, branch, end); });
+    ground_.scheduler.after(
+        wait, [this, pid, standby = d.standby, generation = d.generation, branch = branch_, end = position_] {
+            if (generation == standby->generation_ && standby->receiver_)
+                return standby->deliver(generation, branch, end);
+            // Nobody has that connection any more: its host answers with RST.
+            if (ground_.network.passes(standby->host_, host_)) drop_downlink(pid);
+        });
 }
 
 void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end) {

@@ -109,6 +109,7 @@ class Telling {
         while (world_.now() - began < story_.faults_end + converges_within) {
             if (!go_on(milliseconds(500))) return;
             if (world_.now() - acknowledged > operator_returns_after) {
+                name_the_right_one();
                 acknowledge();
                 acknowledged = world_.now();
             }
@@ -139,8 +140,35 @@ class Telling {
         (void)world_.command(world_.manager().acknowledge({}, "operator", "the simulated world"), seconds(5));
     }
 
+    /// The manager never saw the primary, its standbys are on different branches, and it asks which is the
+    /// right one. People know whom they promoted by mistake.
+    void name_the_right_one() {
+        if (!world_.manager_runs()) return;
+        const auto& recoveries = world_.manager().record().recoveries;
+        if (recoveries.empty()) return;
+        const auto last = recoveries.rbegin()->second;
+        const bool asks = std::ranges::any_of(
+            last.errors, [](const std::string& e) { return e.contains("name the right one to recover"); });
+        const auto* failed = world_.find(last.failed);
+        if (last.state != store::RecoveryState::failed || !asks || failed == nullptr || failed->listens())
+            return;
+        const Server* right = nullptr;
+        for (const auto& s : world_.servers()) {
+            if (!s->in_recovery() || s->branch() != failed->branch() || s->half_copied()) continue;
+            if (right == nullptr || s->position() > right->position()) right = s.get();
+        }
+        if (right == nullptr || !right->serves()) return;  // it comes back: at the next visit
+        world_.trace().note("operator", fmt::format("names {} to recover", right->key().text()));
+        // Goes on by itself: the checkers are to look meanwhile.
+        (void)world_.command(
+            worked(world_.manager().recover(
+                {.failed = last.failed, .candidate = right->key(), .command_hint = "recover"}, {"operator"})),
+            milliseconds(1));
+    }
+
     /// What people do when all is calm again: allow the next recovery, and make standbys of former primaries.
     void operators_part() {
+        name_the_right_one();
         acknowledge();
         if (!story_.operator_rejoins) return;
         auto* leader = world_.leader();

@@ -198,6 +198,7 @@ size_t Server::sessions() const {
 
 void Server::block_looks(bool on) {
     looks_blocked_ = on;
+    changed();
     if (on) return;
     for (auto& look : std::exchange(blocked_looks_, {}))
         look();

@@ -88,7 +88,10 @@ class Server {
         connections_exhausted_ = on;
         changed();
     }
-    void refuse_logins(bool on) { logins_refused_ = on; }
+    void refuse_logins(bool on) {
+        logins_refused_ = on;
+        changed();
+    }
     /// A firewall or an operator ends the sessions of one party; the server is well.
     void break_sessions(const std::string& party);
     /// A lock on the catalog: statements that look wait, a mere proof of life does not.
@@ -226,6 +229,8 @@ class Server {
 
     // replication.cc
     void start_receiver();
+    void fork_receiver(uint64_t generation);
+    void say_goodbye(Server& from, int pid, Duration again);
     /// `again`: after how long a SYN without an answer is sent again.
     void attempt(uint64_t generation, size_t host, Duration again = milliseconds(1000));
     void attempt_failed(uint64_t generation, size_t host, const std::string& reason);

@@ -19,6 +19,8 @@ class Watcher {
     /// for it.
     virtual void acknowledged(const Server& /*server*/, const Row& /*row*/, bool /*by_standbys*/) {}
     /// A manager asks this standby to promote itself.
+    /// A manager sends this server a request to promote itself, which may never arrive.
+    virtual void promotion_sent(const Server& /*server*/) {}
     virtual void promotion_asked(const Server& /*server*/) {}
     virtual void promoted(const Server& /*server*/) {}
     /// A manager changes something on a server: "follow", "create_slot", "drop_slot", "set_read_only",

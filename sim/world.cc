@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "base/json_writer.h"
 #include "control/options.h"
@@ -205,12 +206,19 @@ std::vector<std::string> World::hosts() const {
     return all;
 }
 
+/// Of two on timelines of the same number the one whose history standbys have, dead or alive: nobody else can
+/// have confirmed commits, and it is the one that an operator keeps.
 Server* World::leader() const {
-    Server* newest = nullptr;
+    const auto rank = [this](const Server& s) {
+        return std::pair(s.timeline(), std::ranges::count_if(servers_, [&](const auto& other) {
+                             return other->in_recovery() && other->branch() == s.branch();
+                         }));
+    };
+    Server* leader = nullptr;
     for (const auto& s : servers_) {
-        if (!s->in_recovery() && (newest == nullptr || s->timeline() > newest->timeline())) newest = s.get();
+        if (!s->in_recovery() && (leader == nullptr || rank(*s) > rank(*leader))) leader = s.get();
     }
-    return newest;
+    return leader;
 }
 
 bool World::run_until(const std::function<bool()>& done, Duration within) {

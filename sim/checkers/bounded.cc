@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <tuple>
 
@@ -10,8 +11,11 @@
 namespace baton::sim {
 namespace {
 
-constexpr size_t most_sessions = 5;          ///< one that looks, one that greets, one kept warm, two that do
-constexpr size_t most_sessions_at_rest = 2;  ///< one that looks, and now and then one that greets
+constexpr size_t most_sessions = 5;  ///< one that looks, one that greets, one kept warm, two that do
+/// One that looks, and one that is kept warm for half a minute after a doubt (a standby's) or greets.
+constexpr size_t most_sessions_at_rest = 2;
+/// What is there at each of so many looks rests; what a deed or a check opened has ended by then.
+constexpr size_t looks_at_rest = 20;
 constexpr size_t most_queued = 500;
 constexpr size_t most_timers_per_server = 16;
 constexpr size_t most_timers = 40;
@@ -47,8 +51,13 @@ class Bounded final : public Checker {
     }
 
     void look() override {
-        for (const auto& s : world().servers())
-            most("sessions of the manager on " + s->key().text(), s->sessions_of("manager"), most_sessions);
+        for (const auto& s : world().servers()) {
+            const auto open = s->sessions_of("manager");
+            most("sessions of the manager on " + s->key().text(), open, most_sessions);
+            auto& lately = lately_[s.get()];
+            lately.push_back(open);
+            if (lately.size() > looks_at_rest) lately.pop_front();
+        }
         if (++looks_ % looks_per_inspection == 0 && world().manager_runs())
             inspect(2 * world().servers().size());
     }
@@ -57,13 +66,22 @@ class Bounded final : public Checker {
         if (!world().manager_runs() || world().recovery_open()) return;
         for (const auto& s : world().servers()) {
             if (s->serves())
-                most("sessions at rest on " + s->key().text(), s->sessions_of("manager"),
-                     most_sessions_at_rest);
+                most("sessions at rest on " + s->key().text(), resting(*s), most_sessions_at_rest);
         }
         inspect(world().servers().size());
     }
 
   private:
+    size_t resting(const Server& s) const {
+        size_t least = s.sessions_of("manager");
+        if (const auto at = lately_.find(&s); at != lately_.end()) {
+            for (const auto open : at->second)
+                least = std::min(least, open);
+        }
+        return least;
+    }
+
+    std::map<const Server*, std::deque<size_t>> lately_;
     void most(const std::string& what, size_t is, size_t may_be) {
         if (is > may_be) violated(fmt::format("more than {} {}", may_be, what));
     }

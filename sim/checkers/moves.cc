@@ -55,14 +55,22 @@ class Moves final : public Checker {
         bool is(const Server& s) const { return branch == s.branch() && position == s.position(); }
     };
 
+    /// The step says that `s` was chosen and first streams what it lacks, by whichever of its names.
+    bool tells_of_catching_up(const store::RecoveryStep& step, const Server& s) const {
+        constexpr std::string_view verb = "chose ";
+        if (!step.message.starts_with(verb) || !step.message.contains("first streams")) return false;
+        const auto name = step.message.substr(verb.size(), step.message.find(' ', verb.size()) - verb.size());
+        const auto key = topology::parse_instance_key(name, 0);
+        return key && world().find(*key) == &s;
+    }
+
     bool is_premature(const Server& s) const {
         const auto& record = world().manager().record();
         const auto* r = record.running_recovery(s.system_identifier());
         if (r == nullptr || r->kind != "primary") return false;
         const auto steps = record.steps.find(r->uid);
-        const auto chosen = fmt::format("chose {} for promotion", s.key().text());
         return steps == record.steps.end() || std::ranges::none_of(steps->second, [&](const auto& step) {
-                   return step.message.starts_with(chosen) && step.message.contains("first streams");
+                   return tells_of_catching_up(step, s);
                });
     }
 

@@ -21,6 +21,9 @@ namespace {
 /// How long the manager waits for a receiver that it has made to reconnect.
 constexpr milliseconds receiver_returns_within{1250};
 
+/// From the last look to the request: the journal is written and a session may have to be opened.
+constexpr milliseconds journal_and_login{250};
+
 class OneHistory final : public Onlooker {
   public:
     explicit OneHistory(Examined examined) : Onlooker(examined, one_history.name) {}
@@ -37,6 +40,14 @@ class OneHistory final : public Onlooker {
 
     void changed() override {
         Onlooker::changed();
+        for (const auto& s : world().servers()) {
+            auto& until = refused_until_[s.get()];
+            if (refused_now(*s)) {
+                until = MonoTime::max();
+            } else if (until == MonoTime::max()) {
+                until = world().now();
+            }
+        }
         std::erase_if(asked_, [](const auto& a) { return !a->running(); });
     }
 
@@ -95,10 +106,18 @@ class OneHistory final : public Onlooker {
         }
     }
 
-    /// It answers the manager with RST in the server's place: without an agent that is what death looks like,
-    /// and a candidate has no standbys that could tell.
-    bool rejected_by_a_firewall(const Server& s) const {
+    bool refused_now(const Server& s) const {
         return world().network().between("manager", s.key().host) == Link::refused;
+    }
+
+    /// It answers the manager with RST in the server's place: without an agent that is what death looks like,
+    /// and a candidate has no standbys that could tell. What ended after the last look cannot be known when
+    /// the request goes out.
+    bool rejected_by_a_firewall(const Server& s) const {
+        const auto at = refused_until_.find(&s);
+        const bool lately = at != refused_until_.end() && at->second != MonoTime{} &&
+                            (at->second == MonoTime::max() || world().now() - at->second < journal_and_login);
+        return refused_now(s) || lately;
     }
 
     bool on_record(const Server& s) const {
@@ -114,6 +133,7 @@ class OneHistory final : public Onlooker {
         MonoTime at{};
     };
     std::set<const Server*> asked_;
+    std::map<const Server*, MonoTime> refused_until_;
     std::map<const Server*, Interrupted> interrupted_;
 };
 

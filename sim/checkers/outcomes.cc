@@ -41,7 +41,8 @@ class Outcomes final : public Onlooker {
         streamed_.clear();
     }
     void promoted(const Server& s) override { promoted_.insert(&s); }
-    void promotion_asked(const Server& s) override {
+    /// Sent is enough: whether it arrived nobody knows who gets no answer.
+    void promotion_sent(const Server& s) override {
         if (s.in_recovery()) asked_.insert(&s);
     }
 
@@ -83,7 +84,11 @@ class Outcomes final : public Onlooker {
             const auto down = down_.find(s.get());
             const bool gone = down != down_.end() && down->second < began - window();
             const bool leads = !s->in_recovery() && s->running();
-            if (s.get() != &successor && !gone && !leads) there.push_back({s->conninfo.application_name, {}});
+            // Who streams is there, whether or not it lets others in; who has another history never will be.
+            const bool receives = s->receives_from() == &successor;
+            const bool fits = leads_to(s->branch(), s->position(), successor.branch());
+            if (s.get() != &successor && (receives || (!gone && !leads && fits)))
+                there.push_back({s->conninfo.application_name, {}});
         }
         return !SynchronousNames::parse(successor.settings.synchronous_standby_names).confirmed({}, there);
     }
