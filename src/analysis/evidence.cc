@@ -98,7 +98,7 @@ Replicas not_receiving(const Situation& s) {
 namespace {
 
 /// Of one that never answered this process the standbys below it tell: they are on its timeline, or on an
-/// earlier one.
+/// earlier one, unless one has diverged.
 topology::Timeline timeline_of(const Cluster& cluster, const Instance& primary) {
     if (primary.seen) return primary.seen->timeline;
     topology::Timeline newest = 0;
@@ -115,7 +115,7 @@ const Instance* successor_of(const Cluster& cluster, const Instance& former) {
     const Instance* best = nullptr;
     for (const auto* other : cluster.primaries()) {
         if (other == &former || !other->seen || other->seen->timeline <= timeline) continue;
-        if (best == nullptr || other->seen->timeline > best->seen->timeline) best = other;
+        if (best == nullptr || topology::leads_before(*other, *best)) best = other;
     }
     return best;
 }

@@ -129,8 +129,12 @@ void Impl::explore(const EndpointPtr& e) {
         e->history_retry = clock_.now() + history_retry_interval;
         spawn(clock_.executor(), read_own_history(e));
     }
-    if (m.role == topology::Role::primary && m.seen->timeline > 1 && cluster.history_asked != asked &&
-        clock_.now() >= cluster.history_retry) {
+    // The history that counts is the leader's; a stale primary that answers, too, must not take its place.
+    const auto* lead = cluster.snapshot ? cluster.snapshot->primary() : nullptr;
+    const bool led_by_another =
+        lead != nullptr && lead->key != m.key && lead->seen && lead->seen->timeline >= m.seen->timeline;
+    if (m.role == topology::Role::primary && !led_by_another && m.seen->timeline > 1 &&
+        cluster.history_asked != asked && clock_.now() >= cluster.history_retry) {
         cluster.history_asked = asked;
         cluster.history.reset();
         spawn(clock_.executor(), read_history(m.cluster_id, m.key, m.seen->timeline));

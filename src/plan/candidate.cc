@@ -52,7 +52,11 @@ Objection foreign_system(const Question& q, const Instance& i) {
 
 Ancestry standing_of(const Question& q, const Instance& i) {
     if (q.timeline == 0 || defect("ignore-timeline")) return Ancestry::same;
-    return ancestry(i.seen->timeline, i.seen->received, q.timeline, q.cluster.history.get());
+    const auto* history = q.cluster.history.get();
+    const auto how = ancestry(i.seen->timeline, i.seen->received, q.timeline, history);
+    // Two servers that were promoted apart have branches of one number (scenario 75).
+    const bool other = how == Ancestry::same && topology::same_number_other_branch(i.history.get(), history);
+    return other ? Ancestry::foreign : how;
 }
 
 /// It stayed where the failed primary was promoted, and is not past that point. Where nobody could read the
@@ -86,6 +90,8 @@ Objection diverged(const Question& q, const Instance& i) {
 
 Objection foreign_timeline(const Question& q, const Instance& i) {
     if (standing_of(q, i) == Ancestry::same || left_at_the_fork(q, i)) return std::nullopt;
+    if (i.seen->timeline == q.timeline)
+        return fmt::format("it is on another branch of timeline {}", q.timeline);
     return fmt::format("it is on timeline {}, {} was on {}", i.seen->timeline, q.failed_key.text(),
                        q.timeline);
 }
@@ -234,6 +240,7 @@ constexpr std::array checks{
     Check{Rejection::not_a_standby, Lifted::never, not_a_standby},
     Check{Rejection::foreign_system, Lifted::never, foreign_system},
     Check{Rejection::other_upstream, Lifted::never, outside_the_tree},
+    Check{Rejection::another_may_lead, Lifted::by_force, another_may_lead},
     Check{Rejection::foreign_timeline, Lifted::by_force, standbys_disagree},
     Check{Rejection::diverged, Lifted::never, diverged},
     Check{Rejection::half_copied, Lifted::never, half_copied},

@@ -33,6 +33,30 @@ struct Draft {
     }
 };
 
+Step relaxation_of(const Instance& leader, const Policy& policy) {
+    return Step{.kind = StepKind::set_synchronous_standby_names,
+                .target = leader.key,
+                .deadline = policy.follow_timeout,
+                .what = fmt::format("empty synchronous_standby_names on {}, or commits would hang",
+                                    leader.key.text()),
+                .undo = fmt::format("set synchronous_standby_names = '{}' on {}",
+                                    leader.seen->settings.synchronous_standby_names, leader.key.text())};
+}
+
+/// As PostgreSQL counts them; where its rows may not be seen, as the standbys say.
+std::vector<std::string> streaming_from(const Cluster& cluster, const Instance& leader) {
+    std::vector<std::string> names;
+    for (const auto& row : leader.seen->senders) {
+        if (row.state == "streaming") names.push_back(row.application_name);
+    }
+    if (leader.seen->can_see_all) return names;
+    names.clear();
+    for (const auto* r : cluster.replicas_of(leader.key)) {
+        if (answers(*r) && r->seen->receiving()) names.push_back(analysis::standby_name(*r));
+    }
+    return names;
+}
+
 void add_step(Draft& d, Step step) {
     step.phase = d.phase;
     d.plan.steps.push_back(std::move(step));
@@ -143,13 +167,7 @@ bool add_relaxation(Draft& d, const std::vector<const Instance*>& survivors) {
                                  ": commits will wait until more standbys stream, as the policy demands");
         return false;
     }
-    add_step(d, Step{.kind = StepKind::set_synchronous_standby_names,
-                     .target = d.chosen.key,
-                     .deadline = d.policy.follow_timeout,
-                     .what = fmt::format("empty synchronous_standby_names on {}, or commits would hang",
-                                         d.chosen.key.text()),
-                     .undo = fmt::format("set synchronous_standby_names = '{}' on {}", value,
-                                         d.chosen.key.text())});
+    add_step(d, relaxation_of(d.chosen, d.policy));
     d.plan.remarks.push_back(waits + ": commits are not synchronous until it is set again");
     return true;
 }
@@ -230,6 +248,29 @@ Plan plan_primary_failover(const Cluster& cluster, const InstanceKey& failed_nam
     remark_lost_synchrony(d);
     remark_logical_slots(d);
     return std::move(d.plan);
+}
+
+std::optional<Relaxation> plan_relaxation(const Cluster& cluster, const InstanceKey& leader,
+                                          const Policy& policy) {
+    const auto* i = cluster.find(leader);
+    if (i == nullptr || !i->seen || !analysis::waits_for_standbys(i->seen->settings)) return std::nullopt;
+    if (policy.synchronous == SynchronousPolicy::keep || defect("leave-commits-waiting")) return std::nullopt;
+    const auto& value = i->seen->settings.synchronous_standby_names;
+    auto names = streaming_from(cluster, *i);
+    if (synchronous_satisfiable(value, names)) return std::nullopt;
+    auto waits =
+        fmt::format("synchronous_standby_names = '{}' on {} is not satisfied by those that stream: {}", value,
+                    i->key.text(), names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")));
+    for (const auto* r : cluster.replicas_of(i->key)) {
+        if (!answers(*r)) continue;
+        const auto how = cluster.ancestry_of(*r, *i);
+        const auto name = analysis::standby_name(*r);
+        const bool never = how == Ancestry::diverged || how == Ancestry::foreign;
+        if (!never && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+    return Relaxation{.step = relaxation_of(*i, policy),
+                      .waits = std::move(waits),
+                      .may_pass = synchronous_satisfiable(value, names)};
 }
 
 namespace {

@@ -59,6 +59,8 @@ std::string_view to_string(Rejection reason) {
             return "lower-preference";
         case Rejection::not_permitted:
             return "not-permitted";
+        case Rejection::another_may_lead:
+            return "another-may-lead";
         case Rejection::not_requested:
             return "not-requested";
     }

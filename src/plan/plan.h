@@ -55,6 +55,7 @@ enum class Rejection : uint8_t {
     less_advanced,
     lower_preference,
     not_permitted,
+    another_may_lead,
     not_requested
 };
 std::string_view to_string(Rejection reason);
@@ -132,6 +133,17 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed, const
 /// The plan for `choice`, which has chosen somebody.
 Plan plan_primary_failover(const Cluster& cluster, const InstanceKey& failed, const Choice& choice,
                            const Policy& policy, MonoTime now);
+
+/// What lets the commits of a new primary go on.
+struct Relaxation {
+    Step step;
+    std::string waits;      ///< a sentence: for whom they wait
+    bool may_pass = false;  ///< those that answer and follow it satisfy the setting once they stream
+};
+/// Nothing when commits wait for nobody, when enough standbys stream from `leader`, or when the policy is to
+/// wait.
+std::optional<Relaxation> plan_relaxation(const Cluster& cluster, const InstanceKey& leader,
+                                          const Policy& policy);
 /// Moves the direct replicas of a dead intermediate to its own upstream or to the best sibling of it.
 Result<Plan> plan_intermediate_failover(const Cluster& cluster, const InstanceKey& failed,
                                         const Policy& policy, MonoTime now);
@@ -159,5 +171,9 @@ std::string slot_name_for(const Instance& standby);
 /// Could `value` of synchronous_standby_names be satisfied by standbys with these names? (PostgreSQL
 /// manual 20.6.1.)
 bool synchronous_satisfiable(const std::string& value, const std::vector<std::string>& standby_names);
+
+/// `replica` looks for the primary itself, and before it comes to `upstream` it waits for a host that gives
+/// no answer.
+bool hangs_before(const Cluster& cluster, const Instance& replica, const Instance& upstream);
 
 }  // namespace baton::plan

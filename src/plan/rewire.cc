@@ -136,6 +136,18 @@ std::string slot_on(const Instance& replica, const Instance& upstream, const std
     return in_use || taken.contains(name) ? slot_name_from_key(replica.key) : name;
 }
 
+bool hangs_before(const Cluster& cluster, const Instance& replica, const Instance& upstream) {
+    if (!replica.seen) return false;
+    const auto& listed = replica.seen->upstream;
+    if (!listed.finds_primary_itself()) return false;
+    const auto at = std::ranges::find_if(listed.hosts, [&](const auto& h) { return upstream.known_as(h); });
+    return at != listed.hosts.end() && std::any_of(listed.hosts.begin(), at, [&](const auto& host) {
+               const auto* i = cluster.find(host);
+               return i == nullptr || !(topology::known_alive(i->health.reach) ||
+                                        i->health.reach == topology::Reach::refused);
+           });
+}
+
 namespace {
 
 struct Mover {
@@ -186,26 +198,13 @@ bool add_slots(Plan& plan, const Rewire& how, const std::vector<Mover>& movers, 
     return any;
 }
 
-/// It looks for the primary itself, and before it comes to this one it waits for a host that gives no answer.
-bool hangs_before(const Rewire& how, const Instance& replica) {
-    const auto& listed = replica.seen->upstream;
-    if (!listed.finds_primary_itself()) return false;
-    const auto at =
-        std::ranges::find_if(listed.hosts, [&](const auto& h) { return how.upstream.known_as(h); });
-    return at != listed.hosts.end() && std::any_of(listed.hosts.begin(), at, [&](const auto& host) {
-               const auto* i = how.cluster.find(host);
-               return i == nullptr || !(topology::known_alive(i->health.reach) ||
-                                        i->health.reach == topology::Reach::refused);
-           });
-}
-
 void add_follow(Plan& plan, const Rewire& how, const Mover& m, int phase) {
     auto what = fmt::format("{} follows {}", m.replica->key.text(), how.upstream.key.text());
     if (!m.slot.empty()) what += " through slot " + m.slot;
     auto step = make_step(StepKind::follow, m.replica->key, phase, how, std::move(what));
     step.upstream = how.upstream.key;
     step.argument = m.slot;
-    step.first = hangs_before(how, *m.replica);
+    step.first = hangs_before(how.cluster, *m.replica, how.upstream);
     if (m.old_upstream) {
         step.undo = fmt::format("make {} follow {} again", m.replica->key.text(), m.old_upstream->key.text());
     }

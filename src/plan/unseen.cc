@@ -12,6 +12,30 @@ namespace baton::plan {
 
 using topology::Ancestry;
 
+/// Where this manager never saw the primary, another one may have replaced it long ago: one that was seen to
+/// lead on a timeline that is not older than the standbys', or one that lives and lets nobody look. One that
+/// leads on an older timeline was itself replaced; one that gives no sign of life is as likely dead as the
+/// primary.
+Objection another_may_lead(const Question& q, const Instance&) {
+    if (q.failed && q.failed->seen) return std::nullopt;
+    for (const auto& other : q.cluster.instances) {
+        if (other->known_as(q.failed_key)) continue;
+        if (other->seen && other->is_primary() && other->seen->timeline >= q.timeline) {
+            return fmt::format(
+                "this manager never saw {}, and {} leads on timeline {}: it may have replaced it; name the "
+                "right one to recover",
+                q.failed_key.text(), other->key.text(), other->seen->timeline);
+        }
+        if (!other->seen && topology::known_alive(other->health.reach)) {
+            return fmt::format(
+                "this manager never saw {}, and {} lives and cannot be looked at ({}): it may have replaced "
+                "it; name the right one to recover",
+                q.failed_key.text(), other->key.text(), topology::to_string(other->health.reach));
+        }
+    }
+    return std::nullopt;
+}
+
 /// Where this manager never saw the primary, its standbys must tell its timeline, and of two branches only
 /// one can have been its: a standby that was promoted by mistake once has the higher number.
 Objection standbys_disagree(const Question& q, const Instance&) {

@@ -185,6 +185,7 @@ Task<void> Impl::drive_primary(CasePtr c) {
             side_by_side.push_back(rewire(c, std::move(rest)));
             side_by_side.push_back(run_post_hooks(c));
             co_await gather(clock_, std::move(side_by_side));
+            co_await let_commits_go_on(c);
             if (co_await died_unfollowed(c)) continue;
             co_await finish(c, true, {});
             co_return;
@@ -218,10 +219,12 @@ Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vec
             rest.push_back(std::move(phase));
             continue;
         }
-        if (std::ranges::any_of(phase, is_promote) && co_await over_meanwhile(c)) {
+        // Catching up moves a standby, too.
+        if (co_await over_meanwhile(c)) {
             co_await finish_since_it_is_over(c);
             co_return false;
         }
+        if (std::ranges::any_of(phase, is_promote) && co_await passed_over_lives(c)) co_return false;
         for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal,
                                                           [this, c] { return over_meanwhile(c); })) {
             if (is_promote(outcome.step)) {
@@ -274,8 +277,12 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
     }
     const bool refused_before = kind == ErrorKind::privilege || kind == ErrorKind::authentication ||
                                 kind == ErrorKind::too_many_connections;
-    const bool dead = target != nullptr && target->health.proven_dead();
-    if (dead && !refused_before) c->taken_for_dead = key;
+    const auto started_us = target != nullptr && target->seen ? target->seen->started_at_us : 0;
+    const bool dead = target != nullptr && target->health.proven_dead() && co_await is_gone(c, key);
+    if (dead && !refused_before) {
+        c->taken_for_dead = key;
+        c->taken_for_dead_started_us = started_us;
+    }
     const bool passed_over = dead || refused_before || never_asked || defect("pass-over-the-asked");
     if (passed_over && !defect("no-second-candidate")) {
         c->journal->note(fmt::format("{} {}: choosing another candidate", key.text(),
@@ -498,7 +505,9 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
         // tried in vain is not tried again and again.
         const bool at_once = defect("repeat-failed-recovery-at-once");
         record.in_active_period = c->blocks && !at_once;
-        watched_[record.cluster_id].hopeless_detection = at_once ? 0 : record.detection_id;
+        // Of each failure on its own: the primary's and an intermediate's may both be without a way out, and
+        // the one must not make the other be tried again.
+        if (!at_once) watched_[record.cluster_id].hopeless_detections.insert(record.detection_id);
     }
     if (!defect("leave-recovery-open")) save(*c);
     const auto type = c->is_primary ? "recover-dead-master" : "recover-dead-intermediate-master";

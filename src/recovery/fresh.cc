@@ -14,6 +14,29 @@ constexpr milliseconds position_fresh{20};
 /// A standby that does not answer again in time counts as it was last seen.
 constexpr milliseconds position_deadline{150};
 
+constexpr milliseconds unheard_pause{20};
+
+/// Nobody speaks for the primary, but one whose session has just broken may: a new connection will tell.
+bool only_unheard(const Problem& p) {
+    const bool lost = p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
+    return lost && p.counts.agree > 0 && p.counts.veto == 0 && p.counts.undecided == 0;
+}
+
+/// How long receivers take to notice that their sender has died.
+constexpr milliseconds receivers_end_within{2000};
+constexpr milliseconds gone_pause{50};
+
+/// Its port refuses, and nobody who can be asked still receives from it: a firewall, too, refuses in a
+/// server's place.
+bool proven_gone(const topology::Cluster& cluster, const InstanceKey& key) {
+    const auto* i = cluster.find(key);
+    if (i == nullptr || !i->health.proven_dead()) return false;
+    return std::ranges::none_of(cluster.replicas_of(i->key), [&](const topology::Instance* below) {
+        const auto says = analysis::testimony(*below, *i);
+        return says == analysis::Testimony::vetoes || says == analysis::Testimony::undecided;
+    });
+}
+
 }  // namespace
 
 bool Impl::judged_lately(const Case& c) const {
@@ -63,7 +86,7 @@ Task<bool> Impl::over_meanwhile(CasePtr c) {
 }
 
 /// Just before candidates are compared for the first time: asks those again whose last look is not of this
-/// moment. False: one of them has heard of the primary since.
+/// moment. False: one has heard of the primary since, or it is not known in time whether one has.
 Task<bool> Impl::still_lost(CasePtr c) {
     if (defect("trust-old-snapshot")) co_return true;
     const auto cluster = observer_.cluster(c->record.cluster_id);
@@ -74,14 +97,58 @@ Task<bool> Impl::still_lost(CasePtr c) {
         if (answers && clock_.now() - i->seen->asked_at > position_fresh) stale.push_back(i->key);
     }
     if (stale.empty()) co_return true;
-    co_await observer_.look_again(stale, clock_.now() + position_deadline);
-    if (c->regardless) co_return true;
-    const auto now = observer_.cluster(c->record.cluster_id);
-    const auto problems =
-        now ? analysis::analyse(*now, options_.analysis, clock_.now()) : std::vector<Problem>{};
-    co_return !now || std::ranges::any_of(problems, [&](const Problem& p) {
-        return p.instance == c->record.failed && p.actionable();
-    });
+    const auto deadline = clock_.now() + look_deadline;
+    for (;; co_await clock_.sleep_for(unheard_pause)) {
+        co_await observer_.look_again(stale, clock_.now() + position_deadline);
+        if (c->regardless || stopped_) co_return true;
+        const auto now = observer_.cluster(c->record.cluster_id);
+        if (!now) co_return true;
+        c->judged = clock_.now();
+        bool waits = false;
+        for (const auto& p : analysis::analyse(*now, options_.analysis, clock_.now())) {
+            if (p.instance != c->record.failed) continue;
+            if (p.actionable()) co_return true;
+            waits = waits || only_unheard(p);
+        }
+        if (!waits || clock_.now() >= deadline) co_return false;
+    }
+}
+
+/// Of a candidate that was asked: everybody who may know is asked anew. Receivers of a server that died end
+/// within moments; those that go on contradict.
+Task<bool> Impl::is_gone(CasePtr c, InstanceKey key) {
+    for (const auto deadline = clock_.now() + receivers_end_within;; co_await clock_.sleep_for(gone_pause)) {
+        const auto before = observer_.cluster(c->record.cluster_id);
+        std::vector<InstanceKey> asked{key};
+        if (before) {
+            for (const auto* below : before->replicas_of(key))
+                asked.push_back(below->key);
+        }
+        co_await observer_.look_again(asked, clock_.now() + look_deadline);
+        const auto cluster = observer_.cluster(c->record.cluster_id);
+        if (!proven_dead(cluster.get(), key)) co_return false;
+        if (proven_gone(*cluster, key)) co_return true;
+        if (stopped_ || clock_.now() >= deadline) co_return false;
+    }
+}
+
+/// Just before somebody else is asked: is the one that was asked first, and then refused connections, still
+/// gone? A firewall may have refused in its place. One that was started anew does not remember (the request
+/// is a file that a starting postmaster removes). True: the recovery has ended in doubt.
+Task<bool> Impl::passed_over_lives(CasePtr c) {
+    if (!c->taken_for_dead || defect("trust-old-snapshot")) co_return false;
+    const auto key = *c->taken_for_dead;
+    if (co_await is_gone(c, key)) co_return false;
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    const auto* i = cluster ? cluster->find(key) : nullptr;
+    const bool anew = i != nullptr && i->health.ok() && i->is_standby() && i->seen &&
+                      i->seen->started_at_us != c->taken_for_dead_started_us;
+    if (stopped_ || i == nullptr || anew) co_return false;
+    co_await finish_in_doubt(c, key,
+                             key.text() +
+                                 " was asked to promote itself, refused connections, and does so no more: "
+                                 "nobody else is asked in its place");
+    co_return true;
 }
 
 }  // namespace baton::recovery

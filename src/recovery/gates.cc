@@ -110,7 +110,7 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
     if (detection == nullptr) return std::nullopt;
     if (watched.forbidden_detections.contains(detection->id))
         return refuse("an OnFailureDetectionProcesses hook failed: use recover to go on without it");
-    if (watched.hopeless_detection != detection->id) return std::nullopt;
+    if (!watched.hopeless_detections.contains(detection->id)) return std::nullopt;
     if (const auto why = no_way_out(cluster, problem)) return refuse(*why);
     return std::nullopt;
 }

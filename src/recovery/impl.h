@@ -29,8 +29,9 @@ struct Watched {
     std::map<ProblemKey, MonoTime> since;        ///< when it was first seen
     std::map<ProblemKey, std::string> reported;  ///< the reason last given for not acting
     std::map<InstanceKey, MonoTime> reattached;  ///< when a stranded standby was last rewired
+    std::map<InstanceKey, MonoTime> unjudged;    ///< since when it is not known whether it may follow
     std::map<InstanceKey, std::string> codes;    ///< as last written to the changelog
-    int64_t hopeless_detection = 0;              ///< a recovery found no way out for this detection
+    std::set<int64_t> hopeless_detections;       ///< a recovery found no way out for them
     std::set<int64_t> forbidden_detections;      ///< a detection hook failed for them
 };
 
@@ -46,7 +47,8 @@ struct Case {
     MonoTime judged{};                  ///< when the failure was last known to last
     std::vector<InstanceKey> excluded;  ///< candidates that failed in this recovery
     std::optional<InstanceKey>
-        taken_for_dead;    ///< the last of them that was asked and then refused connections
+        taken_for_dead;                     ///< the last of them that was asked and then refused connections
+    int64_t taken_for_dead_started_us = 0;  ///< when that one's postmaster had started
     InstanceKey replaced;  ///< who is to be replaced now: the failed one, or a successor that died
 };
 using CasePtr = std::shared_ptr<Case>;
@@ -99,6 +101,8 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     };
     std::vector<Stranded> stranded(const Watched& watched, const topology::Instance& primary) const;
     void reattach_stranded(Watched& watched);
+    bool history_is_awaited(Watched& watched, const topology::Instance& standby, const InstanceKey& target);
+    Task<void> let_commits_go_on(CasePtr c);
     Task<void> reattach(std::string id, plan::Plan plan);
 
     // gates.cc: may we act?
@@ -120,6 +124,8 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     bool judged_lately(const Case& c) const;
     Task<bool> still_so(CasePtr c);
     Task<bool> still_lost(CasePtr c);
+    Task<bool> is_gone(CasePtr c, InstanceKey key);
+    Task<bool> passed_over_lives(CasePtr c);
     Task<bool> over_meanwhile(CasePtr c);
     Task<void> drive_primary(CasePtr c);
     Task<void> drive_intermediate(CasePtr c);

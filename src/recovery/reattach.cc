@@ -13,6 +13,8 @@ namespace baton::recovery {
 namespace {
 
 constexpr seconds pause_between_tries{10};
+/// A history is read with a deadline of 2 s. Where nobody may read it, standbys are led all the same.
+constexpr seconds history_read_within{3};
 /// Before that, whoever led it there may be about to make it.
 constexpr seconds slot_missing_for{2};
 
@@ -47,9 +49,19 @@ bool waits_for_a_slot(const topology::Instance& standby, const topology::Instanc
            !std::ranges::any_of(upstream->seen->slots, [&](const auto& slot) { return slot.name == name; });
 }
 
+/// A silent host stands before the primary in its list: libpq waits there for minutes, and each try begins
+/// there anew.
+bool waits_at_a_silent_host(const topology::Cluster& cluster, const topology::Instance& standby,
+                            const topology::Instance& primary, MonoTime now) {
+    if (!standby.seen || standby.seen->receiving() || standby.seen->replay_paused) return false;
+    if (standby.streamed_until && now - *standby.streamed_until < slot_missing_for) return false;
+    return plan::hangs_before(cluster, standby, primary);
+}
+
 }  // namespace
 
-/// Standbys that still point at a primary which `primary` replaced, and those whose slot is missing.
+/// Standbys that still point at a primary which `primary` replaced, those whose slot is missing, and those
+/// that wait for a silent host.
 std::vector<Impl::Stranded> Impl::stranded(const Watched& watched, const topology::Instance& primary) const {
     const auto& cluster = *watched.snapshot;
     std::vector<Stranded> all;
@@ -64,11 +76,30 @@ std::vector<Impl::Stranded> Impl::stranded(const Watched& watched, const topolog
         if (upstream != nullptr && upstream != &primary && upstream->is_primary()) {
             if (replaced(store_.state(), cluster, upstream->key, primary.key))
                 all.push_back({instance.get(), primary.key});
-        } else if (waits_for_a_slot(*instance, upstream, clock_.now())) {
+        } else if (waits_for_a_slot(*instance, upstream, clock_.now()) ||
+                   (upstream == &primary &&
+                    waits_at_a_silent_host(cluster, *instance, primary, clock_.now()))) {
             all.push_back({instance.get(), upstream->key});
         }
     }
     return all;
+}
+
+/// Whether it may follow is not known yet, and will be in a moment.
+bool Impl::history_is_awaited(Watched& watched, const topology::Instance& standby,
+                              const InstanceKey& target) {
+    const auto* to = watched.snapshot->find(target);
+    if (to == nullptr || !to->seen || !standby.seen) return false;
+    const auto& seen = *standby.seen;
+    const auto how = watched.snapshot->ancestry_of(standby, *to);
+    const bool unread = !standby.history || standby.history->timeline != seen.timeline;
+    const bool same_number = how == topology::Ancestry::same && seen.timeline > 1 && !seen.receiving();
+    if (how != topology::Ancestry::unknown && !(same_number && unread)) {
+        watched.unjudged.erase(standby.key);
+        return false;
+    }
+    const auto since = watched.unjudged.try_emplace(standby.key, clock_.now()).first->second;
+    return clock_.now() - since < history_read_within;
 }
 
 void Impl::reattach_stranded(Watched& watched) {
@@ -80,7 +111,7 @@ void Impl::reattach_stranded(Watched& watched) {
     const auto now = clock_.now();
     for (const auto& [standby, target] : stranded(watched, *primary)) {
         auto& last = watched.reattached[standby->key];
-        if (left_alone(*standby)) continue;
+        if (left_alone(*standby) || history_is_awaited(watched, *standby, target)) continue;
         if (last != MonoTime{} && now - last < pause_between_tries) continue;
         last = now;
         auto plan = plan::plan_follow(cluster, standby->key, target, options_.plan, now);

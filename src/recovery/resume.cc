@@ -130,6 +130,7 @@ Task<void> Impl::resume_primary(CasePtr c) {
             side_by_side.push_back(rewire(c, phases(plan_survivors(*cluster, *c, successor->key))));
             side_by_side.push_back(run_post_hooks(c));
             co_await gather(clock_, std::move(side_by_side));
+            co_await let_commits_go_on(c);
             co_await finish(c, true, {});
             co_return;
         }

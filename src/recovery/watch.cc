@@ -113,7 +113,6 @@ void Impl::compare(Watched& watched, const std::vector<Problem>& before) {
         watched.since.erase({b.instance, b.code});
         store_.apply(store::RemoveBlocked{b.instance});
     }
-    if (watched.problems.empty()) watched.forbidden_detections.clear();
     if (changed) note_codes(watched);
     if (changed || !std::ranges::equal(watched.problems, before, reads_alike)) ++version_;
 }
@@ -191,10 +190,13 @@ Task<void> Impl::check_receiver(InstanceKey standby) {
     const auto self = shared_from_this();
     const auto deadline = clock_.now() + options_.receiver_check_deadline;
     observer_.hold_testimony(standby, deadline);
-    const auto actor = engine_.make_actor(standby);
-    const auto done = co_await actor->restart_receiver(deadline);
-    if (!done)
-        spdlog::warn("{}: cannot make its receiver reconnect: {}", standby.text(), done.error().text());
+    {
+        // Its session ends with the order: nobody needs it for the wait, and connections may be scarce.
+        const auto actor = engine_.make_actor(standby);
+        const auto done = co_await actor->restart_receiver(deadline);
+        if (!done)
+            spdlog::warn("{}: cannot make its receiver reconnect: {}", standby.text(), done.error().text());
+    }
     co_await clock_.sleep_until(deadline);
     if (!stopped_) co_await observer_.look_again({standby}, clock_.now() + options_.receiver_check_deadline);
 }
@@ -335,6 +337,15 @@ void Impl::expire() {
         const bool over = now - beginning_of(id, r.started) > options_.recovery_block;
         if (over && r.state != store::RecoveryState::running && !in_doubt(r))
             commands.emplace_back(store::EndActivePeriod{id});
+    }
+    // What is remembered of a detection ends with it.
+    for (auto& [id, watched] : watched_) {
+        const auto over = [&](int64_t detection) {
+            const auto at = state.detections.find(detection);
+            return at == state.detections.end() || !at->second.active;
+        };
+        std::erase_if(watched.hopeless_detections, over);
+        std::erase_if(watched.forbidden_detections, over);
     }
     std::erase_if(began_, [&](const auto& known) {
         const auto d = state.detections.find(known.first);

@@ -94,14 +94,18 @@ const Instance* Cluster::find(const InstanceKey& key) const {
     return nullptr;
 }
 
-const Instance* Cluster::primary() const {
-    const Instance* best = nullptr;
+bool leads_before(const Instance& a, const Instance& b) {
     const auto rank = [](const Instance& i) {
         return std::tuple(i.seen ? i.seen->timeline : 0, i.health.ok(), !i.downstream.empty());
     };
+    return rank(a) > rank(b);
+}
+
+const Instance* Cluster::primary() const {
+    const Instance* best = nullptr;
     for (const auto& instance : instances) {
         if (!instance->is_primary()) continue;
-        if (best == nullptr || rank(*instance) > rank(*best)) best = instance.get();
+        if (best == nullptr || leads_before(*instance, *best)) best = instance.get();
     }
     return best;
 }

@@ -37,6 +37,10 @@ struct Cluster {
     Ancestry ancestry_of(const Instance& standby, const Instance& upstream) const;
 };
 
+/// Of two primaries of one cluster: does `a` lead rather than `b`? The higher timeline, then the one that
+/// answers, then the one that is followed.
+bool leads_before(const Instance& a, const Instance& b);
+
 using ClusterPtr = std::shared_ptr<const Cluster>;
 
 /// Everything that is known at one moment. Immutable; read by any thread through a shared_ptr.

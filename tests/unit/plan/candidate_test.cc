@@ -399,6 +399,22 @@ TEST(ChooseCandidate, works_for_a_manager_that_started_after_the_death) {
         << "where the fork is not known, neither";
     EXPECT_EQ(summary(choose(newer(), {}, "s1", true)), "s1; s2:not-requested s3:not-requested")
         << "an operator says which";
+    const auto leads_on = [](topology::Timeline timeline) {
+        return [timeline](auto& i, Observation& o) {
+            i.role = o.role = topology::Role::primary;
+            i.upstream.reset();
+            o.timeline = timeline;
+        };
+    };
+    EXPECT_EQ(summary(choose(newer().on("s1").with(leads_on(2)))),
+              "nobody; s1:not-a-standby s2:another-may-lead s3:another-may-lead")
+        << "it may have replaced p long ago";
+    EXPECT_EQ(summary(choose(newer().on("s1").with(leads_on(1)))), "s2; s1:not-a-standby s3:lower-preference")
+        << "a former primary";
+    EXPECT_EQ(summary(choose(restarted().on("s1").down(topology::Reach::not_permitted).never_seen())),
+              "nobody; s1:not-permitted s2:another-may-lead s3:another-may-lead");
+    EXPECT_EQ(summary(choose(restarted().on("s1").down(topology::Reach::silent).never_seen())),
+              "s2; s1:unreachable s3:lower-preference");
 }
 
 TEST(ChooseCandidate, explains_itself_in_numbers) {
