@@ -26,20 +26,10 @@ class NoFalseFailover final : public Onlooker {
   public:
     explicit NoFalseFailover(Examined examined) : Onlooker(examined, no_false_failover.name) { follow(); }
 
-    void changed() override {
-        Onlooker::changed();
-        follow();
-    }
-    void look() override {
-        Onlooker::look();
-        follow();
-    }
-
     void promotion_asked(const Server& x) override {
+        if (!first_automatic_ask(x)) return;
         const auto* r = open_recovery(x);
-        if (!first_ask(x) || (r != nullptr && r->forced)) return;
-        Onlooker::changed();
-        follow();
+        changed();
         for (const auto& p : world().servers()) {
             if (p->in_recovery() || !forked_by(*p, x, r)) continue;
             if (says_that_it_lives(*p)) {
@@ -83,7 +73,7 @@ class NoFalseFailover final : public Onlooker {
         return nullptr;
     }
 
-    void follow() {
+    void follow() override {
         const auto now = world().now();
         for (const auto& p : world().servers()) {
             if (p->in_recovery() || !p->listens() || p->running()) {

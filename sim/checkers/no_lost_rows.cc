@@ -64,9 +64,8 @@ class NoLostRows final : public Onlooker {
     }
 
     void promotion_asked(const Server& x) override {
-        if (!first_ask(x)) return;
+        if (!first_automatic_ask(x)) return;
         const auto* r = open_recovery(x);
-        if (r != nullptr && r->forced) return;
         const auto* failed = failed_of(r);
         Asked asked{.at = world().now(),
                     .window = window(),

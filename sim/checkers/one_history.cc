@@ -29,17 +29,14 @@ class OneHistory final : public Onlooker {
     explicit OneHistory(Examined examined) : Onlooker(examined, one_history.name) {}
 
     void promotion_asked(const Server& x) override {
-        const auto* r = open_recovery(x);
-        const bool automatic = r == nullptr || !r->forced;
-        if (first_ask(x) && automatic) {
-            look_for_receivers(x, r);
+        if (first_automatic_ask(x)) {
+            look_for_receivers(x, open_recovery(x));
             look_for_others_asked(x);
         }
         if (x.in_recovery() && !x.forbidden.contains("promote")) asked_.insert(&x);
     }
 
-    void changed() override {
-        Onlooker::changed();
+    void follow() override {
         for (const auto& s : world().servers()) {
             auto& until = refused_until_[s.get()];
             if (refused_now(*s)) {

@@ -95,6 +95,11 @@ bool Onlooker::first_ask(const Server& s) {
     return asked_.emplace(r != nullptr ? r->uid : std::string{}, &s).second;
 }
 
+bool Onlooker::first_automatic_ask(const Server& s) {
+    const auto* r = open_recovery(s);
+    return first_ask(s) && (r == nullptr || !r->forced);
+}
+
 const Server* Onlooker::failed_of(const store::Recovery* r) const {
     return r == nullptr ? nullptr : world().find(r->failed);
 }

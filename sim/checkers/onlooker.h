@@ -14,8 +14,14 @@ namespace baton::sim {
 class Onlooker : public Checker {
   public:
     Onlooker(Examined examined, std::string_view name);
-    void changed() override { update(); }
-    void look() override { update(); }
+    void changed() override {
+        update();
+        follow();
+    }
+    void look() override {
+        update();
+        follow();
+    }
     void manager_started() override { life_began_ = world().now(); }
 
   protected:
@@ -31,8 +37,12 @@ class Onlooker : public Checker {
     bool surely_answers(const Server& s, Duration least) const;
     /// The open recovery of its cluster, on disk; null: there is none.
     const store::Recovery* open_recovery(const Server& s) const;
+    /// What a checker keeps track of itself; called whenever the world may have changed.
+    virtual void follow() {}
     /// True once for a life of the manager, a recovery and a server: requests are repeated.
     bool first_ask(const Server& s);
+    /// Same, and no operator wants it.
+    bool first_automatic_ask(const Server& s);
     /// The server that `r` replaces; null: none that is known.
     const Server* failed_of(const store::Recovery* r) const;
     /// `p` writes what the promotion of `x` would fork: the branch of the failed server, or a later one.

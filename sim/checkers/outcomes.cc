@@ -28,14 +28,6 @@ class Outcomes final : public Onlooker {
   public:
     explicit Outcomes(Examined examined) : Onlooker(examined, outcomes.name) {}
 
-    void changed() override {
-        Onlooker::changed();
-        follow();
-    }
-    void look() override {
-        Onlooker::look();
-        follow();
-    }
     void manager_started() override {
         Onlooker::manager_started();
         streamed_.clear();
@@ -127,7 +119,7 @@ class Outcomes final : public Onlooker {
         return !wished && !record.downtimes.contains(s.key());
     }
 
-    void follow() {
+    void follow() override {
         for (const auto& s : world().servers()) {
             if (s->serves()) {
                 down_.erase(s.get());

@@ -16,18 +16,8 @@ class Wishes final : public Onlooker {
   public:
     explicit Wishes(Examined examined) : Onlooker(examined, wishes.name) {}
 
-    void changed() override {
-        Onlooker::changed();
-        follow();
-    }
-    void look() override {
-        Onlooker::look();
-        follow();
-    }
-
     void promotion_asked(const Server& x) override {
-        const auto* r = open_recovery(x);
-        if (!first_ask(x) || (r != nullptr && r->forced)) return;
+        if (!first_automatic_ask(x)) return;
         const auto& rules = world().disk().promotion_rules;
         const auto rule = rules.find(x.key());
         if (rule != rules.end() && !expires_early() && rule->second.rule == topology::PromotionRule::must_not)
@@ -49,7 +39,7 @@ class Wishes final : public Onlooker {
                                    [](const Fault& f) { return f.kind == FaultKind::jump_wall; });
     }
 
-    void follow() {
+    void follow() override {
         for (const auto& s : world().servers()) {
             if (s->replay_paused()) {
                 paused_.try_emplace(s.get(), world().now());

@@ -228,7 +228,12 @@ void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen)
     m.engine = seen->engine;
     m.role = seen->role;
     m.version = seen->version;
-    if (seen->receiving()) m.streamed_until = seen->answered_at;
+    if (seen->receiving()) {
+        m.streamed_until = seen->answered_at;
+        m.stopped_by.reset();
+    } else if (!m.stopped_by) {
+        m.stopped_by = seen->answered_at;
+    }
     const bool caught_up =
         seen->receiving() && seen->received >= seen->receiver->latest_end && seen->replayed >= seen->received;
     if (caught_up) m.caught_up_at = seen->answered_at;

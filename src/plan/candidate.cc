@@ -185,11 +185,16 @@ bool acknowledged_nothing(const Question& q) {
     });
 }
 
-/// Commits waited for it before the promotion, too, or for nobody.
+/// Commits waited for it before the promotion, too, and it has all up to there (with ANY and some others they
+/// may not have waited for this one), or they waited for nobody. Where nobody could read the history, the
+/// last known position of the failed one stands for the fork, which is not past it.
 bool held_all_before_the_fork(const Question& q, const Instance& i) {
+    const auto* history = q.cluster.history.get();
+    const auto fork = (history ? history->left_at(i.seen->timeline) : std::nullopt).value_or(q.last_known);
     return std::ranges::any_of(q.cluster.primaries(), [&](const Instance* p) {
         if (p->known_as(q.failed_key) || !p->seen || p->seen->timeline != i.seen->timeline) return false;
-        return !analysis::waits_for_standbys(p->seen->settings) || analysis::listed_as_synchronous(*p, i);
+        const bool waited = analysis::waits_for_standbys(p->seen->settings);
+        return !waited || (analysis::listed_as_synchronous(*p, i) && i.seen->received >= fork);
     });
 }
 
@@ -255,6 +260,7 @@ constexpr std::array checks{
     Check{Rejection::slot_wal_lost, Lifted::by_force, slot_wal_lost},
     Check{Rejection::disconnected_too_long, Lifted::by_force, disconnected_too_long},
     Check{Rejection::not_synchronous, Lifted::by_force, not_synchronous},
+    Check{Rejection::not_synchronous, Lifted::by_force, lost_out_of_sight},
     Check{Rejection::not_synchronous, Lifted::by_force, unseen_synchronous},
     Check{Rejection::other_data_center, Lifted::by_force, other_data_center},
     Check{Rejection::other_region, Lifted::by_force, other_region},

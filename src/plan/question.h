@@ -32,6 +32,7 @@ using Objection = std::optional<std::string>;
 // unseen.cc: what is not sure where this manager never saw the failed primary.
 Objection another_may_lead(const Question& q, const Instance& i);
 Objection standbys_disagree(const Question& q, const Instance& i);
+Objection lost_out_of_sight(const Question& q, const Instance& i);
 Objection unseen_synchronous(const Question& q, const Instance& i);
 
 }  // namespace baton::plan

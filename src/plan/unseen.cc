@@ -5,12 +5,16 @@
 #include <algorithm>
 
 #include "analysis/synchronous.h"
+#include "analysis/wording.h"
 #include "base/defect.h"
 #include "plan/question.h"
 
 namespace baton::plan {
 
 using topology::Ancestry;
+
+/// A sender notices within wal_sender_timeout, which is seldom shorter, that its receiver is gone.
+constexpr seconds primary_moves_on_after{5};
 
 /// Where this manager never saw the primary, another one may have replaced it long ago: one that was seen to
 /// lead on a timeline that is not older than the standbys', or one that lives and lets nobody look. One that
@@ -71,6 +75,30 @@ Objection unseen_synchronous(const Question& q, const Instance&) {
         "for which, and {} does not answer",
         q.failed_key.text(), (*hint)->seen->settings.synchronous_standby_names, (*hint)->key.text(),
         (*missing)->key.text());
+}
+
+/// A primary with FIRST goes on with the next standby when it has lost the first one. Where this manager did
+/// not see when the candidate lost it, that may have been long before the primary died, unless everybody who
+/// could have been next is there to be compared.
+Objection lost_out_of_sight(const Question& q, const Instance& i) {
+    if (!q.failed || !q.failed->seen || !i.streamed_until || !i.stopped_by) return std::nullopt;
+    const auto& settings = q.failed->seen->settings;
+    const auto rule = analysis::parse_synchronous_standby_names(settings.synchronous_standby_names);
+    const auto unwatched = *i.stopped_by - *i.streamed_until;
+    if (!rule || rule->any || !analysis::waits_for_standbys(settings) || unwatched < primary_moves_on_after)
+        return std::nullopt;
+    const auto& all = q.cluster.instances;
+    const auto missing = std::ranges::find_if(all, [&](const auto& other) {
+        return !other->known_as(q.failed_key) && !answers(*other) &&
+               rule->matches(analysis::standby_name(*other));
+    });
+    if (missing == all.end()) return std::nullopt;
+    return fmt::format(
+        "it lost {} while this manager did not see it for {}; commits may have waited for {} since then "
+        "('{}'), "
+        "which does not answer",
+        q.failed_key.text(), analysis::duration_text(unwatched), (*missing)->key.text(),
+        settings.synchronous_standby_names);
 }
 
 }  // namespace baton::plan

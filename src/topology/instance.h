@@ -101,6 +101,7 @@ struct Instance {
     /// We made its receiver reconnect: until then its absence proves nothing about the upstream.
     std::optional<MonoTime> testimony_held_until;
     std::optional<MonoTime> streamed_until;  ///< last time that it was seen streaming
+    std::optional<MonoTime> stopped_by;      ///< first look since then that saw it without a sender
 
     bool is_primary() const { return role == Role::primary; }
     bool is_standby() const { return role == Role::standby; }

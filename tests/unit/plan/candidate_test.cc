@@ -417,6 +417,35 @@ TEST(ChooseCandidate, works_for_a_manager_that_started_after_the_death) {
               "s2; s1:unreachable s3:lower-preference");
 }
 
+TEST(ChooseCandidate, one_that_lost_a_primary_with_FIRST_out_of_sight_may_have_been_replaced_by_the_next) {
+    const auto lost_within = [](Duration d) {
+        return [d](auto& i, auto&) { i.stopped_by = *i.streamed_until + d; };
+    };
+    const auto world = [&](const char* rule, Duration unwatched, Reach s2) {
+        auto w = make_cluster().primary("p").synchronous(rule).sender("s1", "sync").sender("s2", "potential");
+        w.standby("s1").standby("s2").dies("p");
+        w.on("s1").with(lost_within(unwatched));
+        return s2 == Reach::answering ? w : w.on("s2").down(s2);
+    };
+    const struct {
+        const char* what;
+        World world;
+        const char* expected;
+    } cases[] = {
+        {"watched", world("FIRST 1 (s1, s2)", seconds(1), Reach::silent), "s1; s2:unreachable"},
+        {"not watched", world("FIRST 1 (s1, s2)", seconds(20), Reach::silent),
+         "nobody; s1:not-synchronous s2:unreachable"},
+        {"the dead may have confirmed, too", world("s1, s2", seconds(20), Reach::refused),
+         "nobody; s1:not-synchronous s2:unreachable"},
+        {"nobody else could be next", world("FIRST 1 (s1)", seconds(20), Reach::silent),
+         "s1; s2:unreachable"},
+        {"the next one is there", world("FIRST 1 (s1, s2)", seconds(20), Reach::answering),
+         "s1; s2:not-synchronous"},
+    };
+    for (const auto& c : cases)
+        EXPECT_EQ(summary(choose(c.world)), c.expected) << c.what;
+}
+
 TEST(ChooseCandidate, explains_itself_in_numbers) {
     const auto plain = choose(dead_primary().on("p").written("0/5000010").on("s2").received("0/4FFFFF0"));
     EXPECT_EQ(plain.why,

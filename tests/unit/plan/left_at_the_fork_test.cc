@@ -95,6 +95,7 @@ TEST(ChooseCandidate, scenario_20_late_where_commits_wait_for_standbys) {
         {"somebody out of sight may have confirmed", synchronous().standby("s3").down(Reach::silent), {}},
         {"the dead are not out of sight", synchronous().standby("s3").down(), key("s1")},
         {"nobody held all before", synchronous().on("s1").down(), {}},
+        {"commits waited for p, not for it", synchronous().on("s1").received("0/4FFFF00"), {}},
     };
     for (const auto& c : cases) {
         const auto choice = choose(c.world);
