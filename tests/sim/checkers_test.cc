@@ -1,5 +1,7 @@
 // Each checker speaks when its property is broken, and only then: small worlds in which somebody other than a
 // manager does what no manager should.
+#include <array>
+
 #include "scenario.h"
 #include "sim/checkers/checker.h"
 
@@ -292,6 +294,41 @@ TEST(Checkers, JournalThatGrows) {
     for (int i = 0; i < 300; ++i)
         watched.write(store::AddRecoveryStep{{.uid = r.uid, .message = "again"}});
     EXPECT_EQ(watched.speakers(), Speakers{"bounded"}) << watched.texts();
+}
+
+/// Two more sessions of the manager's on p, beside those that it has.
+class TwoSessions {
+  public:
+    explicit TwoSessions(Server& p) : network_(1), process_(network_.scheduler) {
+        network_.servers[p.key()] = &p;
+        for (auto& session : sessions_) {
+            session = std::make_shared<Connection>(network_, process_, "manager", p.key());
+            spawn(process_.executor(), open(session));
+        }
+        network_.scheduler.run_for(seconds(1));
+    }
+
+  private:
+    static Task<void> open(ConnectionPtr session) {
+        const auto done = co_await session->open(MonoTime(seconds(2)));
+        EXPECT_TRUE(done);
+    }
+
+    Ground network_;  ///< of their own: they stay whatever the world does
+    Process process_;
+    std::array<ConnectionPtr, 2> sessions_;
+};
+
+TEST(Checkers, SessionsThatStay) {
+    for (const bool stay : {true, false}) {
+        Watched watched(three_nodes(R"({"RecoverMasterClusterFilters": ["other"]})"));
+        watched.run_for(seconds(5));
+        const TwoSessions more(watched.server("p"));
+        ASSERT_GE(watched.server("p").sessions_of("manager"), 3U);
+        watched.run_for(stay ? seconds(5) : milliseconds(100));
+        watched.end();
+        EXPECT_EQ(watched.speakers(), stay ? Speakers{"bounded"} : Speakers{}) << watched.texts();
+    }
 }
 
 }  // namespace

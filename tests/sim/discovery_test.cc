@@ -163,6 +163,32 @@ TEST(Discovery, AServerThatWasReplacedUnderItsNameIsAnotherServer) {
     EXPECT_THAT(tree(*world), ElementsAre("p:5432/0", "s1:5432/1", "s2:5432/1"));
 }
 
+/// What standbys are judged by.
+TEST(Discovery, TheHistoryOfTheLeaderStaysWhileAStalePrimaryAnswers) {
+    auto world = three_servers(R"({"ProviderType": "postgresql"})");
+    world->run_for(seconds(1));
+    auto &p = (*world)["p"], &s1 = (*world)["s1"], &s2 = (*world)["s2"];
+    p.kill();
+    world->run_for(seconds(1));
+    ASSERT_TRUE(s1.request_promotion());
+    s1.create_slot("s2_slot", [](const auto&) {});
+    world->run_for(seconds(1));
+    s2.follow({.upstream = at("s1")}, [](const auto&) {});
+    ASSERT_TRUE(world->run_until([&] { return s2.streaming() && s2.timeline() == 2; }, seconds(10)));
+    ASSERT_TRUE(s2.request_promotion());
+    world->run_for(seconds(1));
+    ASSERT_EQ(world->writable(), (std::vector<std::string>{"s1", "s2"}));
+    ASSERT_EQ(s2.timeline(), 3U);
+    world->start_manager();
+    const auto read = [&]() -> topology::Timeline {
+        const auto cluster = world->manager().view()->topology->find_cluster("s2:5432");
+        return cluster && cluster->history ? cluster->history->timeline : 0;
+    };
+    ASSERT_TRUE(world->run_until([&] { return read() == 3; }, seconds(10))) << world->trace().text();
+    EXPECT_FALSE(world->run_until([&] { return read() != 3; }, seconds(10)))
+        << "ten polls of both, and now it is that of timeline " << read();
+}
+
 TEST(Discovery, ManagersThatSeeTheSameWorldShowTheSameTree) {
     std::vector<std::string> first;
     for (uint64_t seed = 1; seed <= 5; ++seed) {

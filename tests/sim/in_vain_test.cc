@@ -72,5 +72,30 @@ TEST(InVain, ReplicasThatNobodyCanTakeAreNotTriedAgainAndAgain) {
     EXPECT_LE(world->disk().recoveries.size(), 1U) << world->trace().text();
 }
 
+/// The primary and an intermediate fail, and neither has a way out: the end of one recovery is no reason to
+/// try the other again.
+TEST(InVain, TwoFailuresWithoutAWayOutAreNotTriedInTurn) {
+    auto world = std::make_unique<World>(1, recovers_all);
+    world->primary("p");
+    world->standby("s1").settings.recovery_min_apply_delay_ms = 3'600'000;
+    world->standby("m");
+    world->standby("c", "m").become_diverged(1 << 20);
+    begin(*world);
+    (*world)["m"].hang();
+    world->run_for(seconds(5));
+    (*world)["p"].kill();
+    world->run_for(seconds(30));
+    EXPECT_EQ(world->promotions(), 0) << world->trace().text();
+    const auto& recoveries = world->disk().recoveries;
+    EXPECT_LE(recoveries.size(), 3U) << world->trace().text();
+    for (const auto* failed : {"p", "m"}) {
+        const auto tried = std::ranges::any_of(recoveries, [&](const auto& r) {
+            return r.second.failed == at(failed) && r.second.state == store::RecoveryState::failed;
+        });
+        EXPECT_TRUE(tried) << failed << "\n" << world->trace().text();
+    }
+    EXPECT_FALSE(world->recovery_open()) << world->trace().text();
+}
+
 }  // namespace
 }  // namespace baton::sim

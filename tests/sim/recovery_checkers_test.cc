@@ -31,6 +31,7 @@ class Watched {
     }
     void write(store::Recovery r) { checker_->journalled(store::PutRecovery{std::move(r)}); }
     const std::vector<Violation>& violations() const { return violations_; }
+    Checker& checker() { return *checker_; }
 
   private:
     WorldPtr world_;
@@ -110,6 +111,71 @@ TEST(Outcomes, TheNewPrimaryWaitsForNobodyWhoIsNotThere) {
         r.successor = at("s1");
         world.write(r);
         EXPECT_EQ(world.violations().size(), names[4] == '2' ? 1U : 0U) << names;
+    }
+}
+
+/// Commits of the new primary wait for s2.
+TEST(Outcomes, OnlyAStandbyThatStreamsOrMayComeIsThere) {
+    const struct {
+        const char* name;
+        bool follows, full, diverged;
+        size_t violations;
+    } cases[] = {
+        {"streams", true, false, false, 0},
+        {"streams, and lets nobody else in", true, true, false, 0},
+        {"lets nobody in", false, true, false, 1},
+        {"may come", false, false, false, 0},
+        {"serves, and has another history", false, false, true, 1},
+    };
+    for (const auto& c : cases) {
+        Watched world("outcomes");
+        auto &s1 = world.server("s1"), &s2 = world.server("s2");
+        s1.settings.synchronous_standby_names = "ANY 1 (p, s2)";
+        world.server("p").kill();
+        world.run_for(seconds(1));
+        if (c.diverged) s2.become_diverged(1 << 20);
+        ASSERT_TRUE(s1.request_promotion());
+        s1.create_slot("s2_slot", [](const auto&) {});
+        world.run_for(seconds(1));
+        if (c.follows) world.follow("s2", "s1");
+        world.run_for(seconds(5));
+        ASSERT_EQ(s2.receives_from() == &s1, c.follows) << c.name << "\n" << world->trace().text();
+        s2.exhaust_connections(c.full);
+        world.run_for(seconds(10));
+        auto r = recovery_of_p();
+        world.write(r);
+        world.run_for(seconds(1));
+        r.state = store::RecoveryState::succeeded;
+        r.successor = at("s1");
+        world.write(r);
+        EXPECT_EQ(world.violations().size(), c.violations) << c.name << "\n" << world->trace().text();
+    }
+}
+
+/// Whoever was sent a request may have promoted itself: beside it nobody can be promoted while it lives.
+TEST(Outcomes, ARequestThatNeverArrivedExcuses) {
+    const struct {
+        const char* name;
+        bool sent, dies;
+        size_t violations;
+    } cases[] = {
+        {"nobody was asked", false, false, 2},
+        {"s1 was asked", true, false, 0},
+        {"s1 was asked, and is dead", true, true, 1},
+    };
+    for (const auto& c : cases) {
+        Watched world("outcomes");
+        world.run_for(seconds(5));
+        world.server("p").kill();
+        auto r = recovery_of_p();
+        world.write(r);
+        world.run_for(seconds(1));
+        if (c.sent) world.checker().promotion_sent(world.server("s1"));
+        if (c.dies) world.server("s1").kill();
+        world.run_for(seconds(3));
+        r.state = store::RecoveryState::failed;
+        world.write(r);
+        EXPECT_EQ(world.violations().size(), c.violations) << c.name;
     }
 }
 

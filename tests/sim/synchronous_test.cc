@@ -104,5 +104,59 @@ TEST(Synchronous, RestartedManagerDoesNotForgetThatCommitsWaited) {
     EXPECT_TRUE(world->trace().contains("this manager has not seen for which")) << world->trace().text();
 }
 
+/// The clients write, whoever leads.
+void expect_commits_go_on(World& world) {
+    const auto before = world.clients().at(0)->acknowledged().size();
+    world.run_for(seconds(1));
+    EXPECT_GT(world.clients().at(0)->acknowledged().size(), before + 20) << world.trace().text();
+}
+
+/// It answers on the session that the manager has, and lets nobody in who would lead it to the new primary.
+TEST(Synchronous, ASurvivorThatDoesNotComeIsNotWaitedFor) {
+    auto world = synchronous("ANY 1 (s1, s2)");
+    (*world)["s2"].exhaust_connections(true);
+    (*world)["p"].kill();
+    world->run_for(seconds(20));
+    ASSERT_TRUE((*world)["s1"].accepts_writes()) << world->trace().text();
+    EXPECT_FALSE((*world)["s2"].streaming()) << world->trace().text();
+    EXPECT_EQ((*world)["s1"].settings.synchronous_standby_names, "") << world->trace().text();
+    EXPECT_TRUE(world->trace().contains("is not satisfied by those that stream: none"))
+        << world->trace().text();
+    expect_commits_go_on(*world);
+}
+
+TEST(Synchronous, ALoginRefusedForAMomentDoesNotLeaveCommitsHanging) {
+    const std::string names = "FIRST 1 (s1)";
+    auto world = synchronous(names);
+    auto& s1 = (*world)["s1"];
+    (*world)["p"].kill();
+    const auto known = [&] { return world->trace().contains("promoted s1:5432: it accepts writes"); };
+    ASSERT_TRUE(world->run_until(known, seconds(10))) << world->trace().text();
+    s1.refuse_logins(true);
+    s1.break_sessions("manager");
+    world->run_for(seconds(3));
+    EXPECT_EQ(s1.settings.synchronous_standby_names, names) << "nobody could empty it";
+    s1.refuse_logins(false);
+    world->run_for(seconds(10));
+    EXPECT_EQ(s1.settings.synchronous_standby_names, "") << world->trace().text();
+    EXPECT_TRUE(world->trace().contains("is not satisfied by those that stream")) << world->trace().text();
+    expect_commits_go_on(*world);
+}
+
+TEST(Synchronous, WhoStreamsBelowTheCandidateKeepsItSynchronous) {
+    const std::string names = "ANY 1 (s1, s2)";
+    auto world = std::make_unique<World>(1, recovers_all);
+    world->primary("p").settings.synchronous_standby_names = names;
+    world->standby("s1").settings.synchronous_standby_names = names;
+    world->standby("s2", "s1").settings.synchronous_standby_names = names;
+    begin(*world);
+    (*world)["p"].kill();
+    world->run_for(seconds(20));
+    EXPECT_TRUE((*world)["s1"].accepts_writes()) << world->trace().text();
+    EXPECT_EQ((*world)["s1"].settings.synchronous_standby_names, names) << world->trace().text();
+    expect_healthy(*world, {"s1", "s2"});
+    expect_commits_go_on(*world);
+}
+
 }  // namespace
 }  // namespace baton::sim

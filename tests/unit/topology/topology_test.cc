@@ -51,6 +51,36 @@ TEST(Cluster, leads_who_has_the_highest_timeline) {
     EXPECT_EQ(make_cluster().standby("s", "x").build().primary(), nullptr);
 }
 
+TEST(Cluster, of_two_primaries_one_leads_before_the_other) {
+    const auto two = [] { return make_cluster().primary("a").primary("b"); };
+    const struct {
+        const char* name;
+        sample::World world;
+        const char* first;  ///< "": neither
+    } cases[] = {
+        {"alike", two(), ""},
+        {"the higher timeline", two().timeline(2), "b"},
+        {"though it does not answer", two().timeline(2).down(), "b"},
+        {"though the other is followed", two().timeline(2).standby("s", "a"), "b"},
+        {"the one that answers", two().down(), "a"},
+        {"though the other is followed", two().standby("s", "b").on("b").down(), "a"},
+        {"the one that is followed", two().standby("s", "b"), "b"},
+        {"both are followed", two().standby("s", "b").standby("t", "a").standby("u", "a"), ""},
+        {"neither answers: the one that is followed",
+         two().standby("s", "a").on("a").down().on("b").down(Reach::silent), "a"},
+        {"one was never seen", two().on("a").never_seen(), "b"},
+        {"though the other does not answer", two().down().on("a").never_seen(), "b"},
+        {"neither was ever seen: the one that answers", two().never_seen().on("a").down().never_seen(), "b"},
+    };
+    for (const auto& c : cases) {
+        const auto cluster = c.world.build();
+        const auto &a = *cluster.find(key("a")), &b = *cluster.find(key("b"));
+        EXPECT_EQ(leads_before(a, b), std::string_view(c.first) == "a") << c.name;
+        EXPECT_EQ(leads_before(b, a), std::string_view(c.first) == "b") << c.name;
+        EXPECT_FALSE(leads_before(a, a) || leads_before(b, b)) << c.name;
+    }
+}
+
 TEST(Cluster, knows_who_is_below_whom) {
     const auto cluster = make_cluster()
                              .primary("p")
