@@ -113,11 +113,6 @@ Task<Result<bool>> is_in_recovery(ConnectionPtr connection, MonoTime deadline) {
     co_return *answer;
 }
 
-bool worth_another_try(const Error& e) {
-    return e.kind == ErrorKind::broken || e.kind == ErrorKind::timeout || e.kind == ErrorKind::starting_up ||
-           e.kind == ErrorKind::refused || e.kind == ErrorKind::too_many_connections;
-}
-
 Task<Result<void>> request_promotion(ConnectionPtr connection, MonoTime deadline) {
     auto asked = co_await tell(
         connection, [](Server& server, Reply reply) { reply(server.request_promotion()); }, deadline);
@@ -133,7 +128,8 @@ Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& cloc
     for (; clock.now() < deadline; co_await clock.sleep_for(poll_interval)) {
         const auto recovering = co_await is_in_recovery(connection, deadline);
         if (!recovering) {
-            if (!worth_another_try(recovering.error())) co_return std::unexpected(recovering.error());
+            if (!engine::may_yet_promote(recovering.error(), *requests))
+                co_return std::unexpected(recovering.error());
             last = "; last error: " + recovering.error().text();
             continue;
         }
@@ -148,7 +144,8 @@ Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& cloc
         connection->promotion_leaves();
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(connection, deadline);
-        if (!asked && !worth_another_try(asked.error())) co_return std::unexpected(asked.error());
+        if (!asked && !engine::may_yet_promote(asked.error(), *requests))
+            co_return std::unexpected(asked.error());
     }
     co_return fail(ErrorKind::timeout,
                    fmt::format("promotion was asked for {} times and the server is still in recovery{}",

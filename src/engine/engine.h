@@ -52,6 +52,16 @@ struct Promotion {
     bool already = false;  ///< it was out of recovery before the first request
 };
 
+/// After an error of a server that is to promote itself, and was asked so often by now: is it worth going on?
+/// A connection that fails does not end a promotion that was asked for: the server may be about to do it, and
+/// only its own refusal of the request tells that it will not.
+inline bool may_yet_promote(const Error& e, int requests) {
+    if (requests > 0)
+        return e.kind != ErrorKind::privilege && e.kind != ErrorKind::sql && e.kind != ErrorKind::unsupported;
+    return e.kind == ErrorKind::broken || e.kind == ErrorKind::timeout || e.kind == ErrorKind::starting_up ||
+           e.kind == ErrorKind::too_many_connections;
+}
+
 struct FollowOrder {
     InstanceKey upstream;
     std::string slot;  ///< "" = the standby keeps what it has

@@ -275,8 +275,10 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         co_await finish_since_it_is_over(c);
         co_return false;
     }
-    const bool refused_before = kind == ErrorKind::privilege || kind == ErrorKind::authentication ||
-                                kind == ErrorKind::too_many_connections;
+    // Its refusal of the request is the last word; its refusal of a login is not, once the request is out.
+    const bool refused_before =
+        kind == ErrorKind::privilege ||
+        (never_asked && (kind == ErrorKind::authentication || kind == ErrorKind::too_many_connections));
     const auto started_us = target != nullptr && target->seen ? target->seen->started_at_us : 0;
     const bool dead = target != nullptr && target->health.proven_dead() && co_await is_gone(c, key);
     if (dead && !refused_before) {

@@ -45,6 +45,25 @@ TEST(PrimaryFaults, Scenario3AllProcessesStopped) {
     expect_golden(*world, "03_all_processes_stopped");
 }
 
+/// Whoever was asked may still do it: that it lets nobody in afterwards says nothing.
+TEST(PrimaryFaults, Scenario20ALoginRefusedAfterTheRequestIsNoRefusalOfIt) {
+    for (const auto asked_for : {milliseconds(300), milliseconds(2500)}) {
+        auto world = three_nodes();
+        auto& s1 = (*world)["s1"];
+        s1.stall_promotions(true);
+        (*world)["p"].kill();
+        world->run_for(asked_for);
+        s1.refuse_logins(true);
+        s1.break_sessions("manager");
+        world->run_for(seconds(3));
+        s1.refuse_logins(false);
+        s1.stall_promotions(false);
+        world->run_for(seconds(20));
+        EXPECT_EQ(world->promotions(), 1) << world->trace().text();
+        EXPECT_TRUE(s1.accepts_writes()) << world->trace().text();
+    }
+}
+
 TEST(PrimaryFaults, Scenario7HostGoneIdle) {
     auto world = three_servers();
     begin(*world, true);

@@ -33,15 +33,6 @@ Task<Result<void>> request_promotion(HandPtr hand, MonoTime deadline) {
     co_return asked;
 }
 
-/// A connection that fails does not end a promotion that was asked for: the server may be about to do it.
-bool worth_another_try(const Error& e, int requests) {
-    // Once asked, only the server's own refusal of the request tells that it will not promote itself.
-    if (requests > 0)
-        return e.kind != ErrorKind::privilege && e.kind != ErrorKind::sql && e.kind != ErrorKind::unsupported;
-    return e.kind == ErrorKind::broken || e.kind == ErrorKind::timeout || e.kind == ErrorKind::starting_up ||
-           e.kind == ErrorKind::too_many_connections;
-}
-
 std::unexpected<Error> not_promoted(const Hand& hand, int requests, const std::string& last) {
     return fail(ErrorKind::timeout,
                 fmt::format("promotion was asked for {} times and the server is still in recovery{}{}",
@@ -51,7 +42,9 @@ std::unexpected<Error> not_promoted(const Hand& hand, int requests, const std::s
 
 Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
     auto& clock = hand->wiring->clock;
-    int requests = 0;
+    // Of earlier calls, too: one promotion is waited for in several.
+    const auto& requests = hand->promotion_requests;
+    int asked_here = 0;
     MonoTime began, next_request;
     std::string last;
     auto pause = poll_interval;
@@ -59,24 +52,23 @@ Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
         const auto recovering = co_await is_in_recovery(hand, deadline);
         pause = recovering ? poll_interval : reconnect_interval;
         if (!recovering) {
-            if (!worth_another_try(recovering.error(), requests))
-                co_return std::unexpected(recovering.error());
+            if (!may_yet_promote(recovering.error(), requests)) co_return std::unexpected(recovering.error());
             last = recovering.error().text();
             continue;
         }
         if (!*recovering) {
-            const bool already = requests == 0;
+            const bool already = asked_here == 0;
             co_return Promotion{.took = already ? Duration{} : clock.now() - began, .already = already};
         }
         if (clock.now() < next_request) continue;
-        if (requests++ == 0) began = clock.now();
+        if (asked_here++ == 0) began = clock.now();
         ++hand->promotion_requests;
         next_request = clock.now() + request_again_after;
         const auto asked = co_await request_promotion(hand, deadline);
-        if (!asked && !worth_another_try(asked.error(), requests)) co_return std::unexpected(asked.error());
+        if (!asked && !may_yet_promote(asked.error(), requests)) co_return std::unexpected(asked.error());
         if (!asked) last = asked.error().text();
     }
-    co_return not_promoted(*hand, hand->promotion_requests, last);
+    co_return not_promoted(*hand, requests, last);
 }
 
 Task<Result<void>> make_slot(HandPtr hand, std::string name, MonoTime deadline) {
