@@ -87,8 +87,7 @@ class Manager:
         return self
 
     def _environment(self):
-        # A build with deliberate defects serves nowhere else; none of them is active in it.
-        return {**os.environ, "BATON_ALLOW_DEFECTS": "1", **self.environment}
+        return {**os.environ, **self.environment}
 
     def start(self, deadline_s=10):
         self.spawn()

@@ -10,8 +10,8 @@
 #include "base/error.h"
 
 /// Deliberate defects, the test of the tests: each breaks one rule that protects data, and the simulated
-/// world must notice. They exist only in builds with BATON_DEFECTS, which do not serve; in all others
-/// defect() is the constant false, and what depends on it is not compiled.
+/// world must notice. They exist only in builds with BATON_DEFECTS, and only tests make one active; in
+/// what is shipped defect() is the constant false, and what depends on it is not compiled.
 namespace baton {
 
 #ifdef BATON_DEFECTS
