@@ -1,65 +1,16 @@
 // Stories in which the simulated world found a mistake of the manager's. Each is kept as it was when it
 // failed: the drawing of stories may change, and the number of a seed with it.
-#include <gtest/gtest.h>
-
-#include "sim/run.h"
+#include "regressions.h"
 
 namespace baton::sim {
 namespace {
 
-using std::chrono::microseconds;
-
-constexpr Duration at_ms(double ms) {
-    return microseconds(static_cast<int64_t>(ms * 1000));
-}
-
-Story story(uint64_t seed, std::vector<Layout::Member> standbys, Duration write_pause, int block_s,
-            double faults_end_ms, std::vector<Fault> faults) {
-    Story s{.seed = seed, .layout = {.standbys = std::move(standbys)}, .faults = std::move(faults)};
-    s.layout.write_pause = write_pause;
-    s.layout.recovery_block_s = block_s;
-    s.layout.configuration = R"({"ProviderType": "postgresql", "RecoverMasterClusterFilters": ["*"],
-        "RecoverIntermediateMasterClusterFilters": ["*"], "RecoveryPeriodBlockSeconds": )" +
-                             std::to_string(block_s) + "}";
-    s.faults_end = at_ms(faults_end_ms);
-    for (size_t i = 0; i < s.faults.size(); ++i)
-        s.faults[i].number = static_cast<int>(i) + 1;
-    return s;
-}
-
-Layout::Member standby(const std::string& name, const std::string& upstream = {}) {
-    Layout::Member m;
-    m.name = name;
-    m.upstream = upstream;
-    return m;
-}
-
-Fault fault(FaultKind kind, double at, double lasts, std::string target, std::string other = {}) {
-    return {.kind = kind,
-            .at = at_ms(at),
-            .lasts = at_ms(lasts),
-            .target = std::move(target),
-            .other = std::move(other)};
-}
-
-Fault after(Trigger trigger, Fault f) {
-    f.trigger = trigger;
-    return f;
-}
-
-void expect_no_violation(const Story& s) {
-    const auto outcome = run(s, {.keep_trace = true});
-    for (const auto& v : outcome.violations)
-        ADD_FAILURE() << s.text() << v.checker << ": " << v.text << "\n" << outcome.trace;
-}
-
 /// Seed 29. A standby that came back together with the replaced primary went on streaming from it.
 TEST(Regressions, StandbyStaysWithAReplacedPrimary) {
-    auto partition = fault(FaultKind::partition, 273, 0, {});
-    partition.group = {"client", "manager", "s2", "p"};
     expect_no_violation(
         story(29, {standby("s1"), standby("s2")}, milliseconds(5), 10, 13672.2,
-              {partition, after(Trigger::promoted, fault(FaultKind::power_off, 33.7, 45.8, "candidate")),
+              {between({"client", "manager", "s2", "p"}, fault(FaultKind::partition, 273, 0, {})),
+               after(Trigger::promoted, fault(FaultKind::power_off, 33.7, 45.8, "candidate")),
                fault(FaultKind::isolate, 7236.6, 0, "primary"),
                fault(FaultKind::break_dns, 7754.5, 357.7, "manager")}));
 }

@@ -1,0 +1,90 @@
+// Stories in which a server was promoted beside another one that led or had been asked.
+#include "regressions.h"
+
+namespace baton::sim {
+namespace {
+
+/// Seed 25504. A candidate refused connections behind a firewall, and somebody else was promoted while a
+/// standby still received from it.
+TEST(Regressions, CandidateRefusesThoughItsStandbyReceives) {
+    auto s =
+        story(25504, {standby("s1"), standby("s2"), standby("s3", "s1")}, milliseconds(100), 3600, 8638.4,
+              {fault(FaultKind::isolate, 1065.3, 0, "primary"),
+               after(Trigger::recovery, fault(FaultKind::reject, 19, 2440.5, "candidate", "manager"))});
+    s.layout.retry_interval_ms = 500;
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
+/// Seed 27868. A candidate that had refused connections behind a firewall was passed over though it
+/// answered again.
+TEST(Regressions, CandidateThatRefusedAnswersAgain) {
+    auto s = story(
+        27868, {standby("s1"), standby("s2")}, milliseconds(20), 10, 7820.2,
+        {fault(FaultKind::isolate, 849.8, 5600, "primary"),
+         between({"manager"}, after(Trigger::recovery, fault(FaultKind::reject_some, 4.8, 2192.8, "s2")))});
+    s.layout.standbys[0].rule = "prefer_not";
+    s.layout.segment_copy = milliseconds(278);
+    expect_no_violation(s);
+}
+
+/// Seed 40003. A manager that was restarted, and had never seen the primary, promoted a diverged standby
+/// beside the candidate that had been asked before.
+TEST(Regressions, DivergedStandbyInPlaceOfOneThatWasAsked) {
+    auto s = story(40003, {standby("s1"), diverged(standby("s2"))}, milliseconds(20), 4, 7299.5,
+                   {fault(FaultKind::kill, 0, 0, "primary"),
+                    after(Trigger::promotion, fault(FaultKind::kill_manager, 41.8, 5.7, {})),
+                    after(Trigger::promotion, fault(FaultKind::cut, 9, 5586.1, "candidate", "manager"))});
+    s.layout.retry_interval_ms = 500;
+    configure(s, R"("PromotionTimeoutSeconds": 3)");
+    expect_no_violation(s);
+}
+
+/// Seed 49576. A manager that came back with a record of before the failover promoted a diverged standby
+/// beside the leader.
+TEST(Regressions, OldRecordAndADivergedStandby) {
+    auto s = story(
+        49576, {standby("s1"), standby("s2"), standby("s3"), without_slot(diverged(standby("s4")))},
+        milliseconds(5), 3600, 17508.5,
+        {fault(FaultKind::kill, 2375.4, 0, "primary"), fault(FaultKind::kill_manager_old, 4298, 6.8, {})});
+    s.layout.segment_copy = milliseconds(239);
+    expect_no_violation(s);
+}
+
+/// Seed 78098. A manager that came back with an old record in the middle of a recovery promoted a diverged
+/// standby beside the one that this recovery had promoted.
+TEST(Regressions, OldRecordWithinARecovery) {
+    auto s = story(78098, {standby("s1"), diverged(standby("s2"))}, milliseconds(20), 10, 19746.6,
+                   {fault(FaultKind::kill, 5254.8, 0, "primary"),
+                    after_steps(169, fault(FaultKind::kill_manager_old, 0, 8.5, {}))});
+    s.layout.retry_interval_ms = 500;
+    s.layout.segment_copy = milliseconds(165);
+    configure(s, pre_and_post_hooks);
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
+/// Seed 85591. As the story before, with a primary that had vanished without a refusal.
+TEST(Regressions, OldRecordAndAPrimaryOutOfSight) {
+    auto s = story(85591, {standby("s1"), diverged(standby("s2"))}, milliseconds(500), 10, 9763.7,
+                   {fault(FaultKind::power_off, 262.2, 9273.4, "primary"),
+                    after(Trigger::recovery, fault(FaultKind::kill_manager_old, 4.6, 6.2, {}))});
+    s.layout.retry_interval_ms = 500;
+    s.layout.segment_copy = milliseconds(120);
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
+/// Seed 85027. A manager with an old record promoted a second standby beside a new primary that lived and
+/// refused its logins.
+TEST(Regressions, OldRecordAndALeaderThatRefusesLogins) {
+    auto s = story(85027, {standby("s1"), standby("s2")}, milliseconds(100), 10, 21785.3,
+                   {after_steps(261, fault(FaultKind::kill_manager_old, 0, 32.3, {})),
+                    after(Trigger::promoted, fault(FaultKind::refuse_logins, 4.8, 0, "primary")),
+                    fault(FaultKind::kill, 15680.8, 4972.8, "primary")});
+    s.layout.segment_copy = milliseconds(163);
+    expect_no_violation(s);
+}
+
+}  // namespace
+}  // namespace baton::sim
