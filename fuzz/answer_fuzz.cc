@@ -52,8 +52,10 @@ void ask(const std::vector<std::string>& words, int status, const std::vector<st
         return arg == "--" || arg == "help" || arg.starts_with("-h") || arg.starts_with("--h") ||
                arg.starts_with("-c") || arg.starts_with("--c");
     };
-    if (std::ranges::find(args, "--json") != args.end() && std::ranges::none_of(args, is_for_people))
-        check_json_lines(outcome.out);
+    // What comes after another option may be its value.
+    const auto json = std::ranges::find(args, "--json");
+    const bool asked = json != args.end() && (json == args.begin() || !std::prev(json)->starts_with('-'));
+    if (asked && std::ranges::none_of(args, is_for_people)) check_json_lines(outcome.out);
 }
 
 void examine(const std::string& body) {
