@@ -118,6 +118,8 @@ class Process final : public Clock {
 
     MonoTime now() const override { return plain_ ? scheduler_.now() : own_time(scheduler_.now()); }
     WallTime wall() const override;
+    /// A host that was booted at another time was booted anew.
+    std::string boot() const override { return std::to_string(setting_.uptime.count()); }
     std::unique_ptr<Timer> make_timer() override;
     asio::any_io_executor executor() override;
 

@@ -121,7 +121,8 @@ Task<Result<void>> request_promotion(ConnectionPtr connection, MonoTime deadline
 }
 
 Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& clock, InstanceKey key,
-                                           std::shared_ptr<int> requests, MonoTime deadline) {
+                                           std::shared_ptr<int> requests, MonoTime deadline,
+                                           std::function<bool()> over) {
     int asked_here = 0;
     MonoTime began{}, next_request{};
     std::string last;
@@ -139,6 +140,8 @@ Task<Result<engine::Promotion>> promote_it(ConnectionPtr connection, Clock& cloc
                                         .already = already};
         }
         if (clock.now() < next_request) continue;
+        if (*requests == 0 && over && over())
+            co_return fail(ErrorKind::cancelled, "the failure is over: it is not asked", key.text());
         if (asked_here++ == 0) began = clock.now();
         ++*requests;
         connection->promotion_leaves();
@@ -196,8 +199,8 @@ class SimActor final : public engine::Actor {
 
     Task<Result<void>> connect(MonoTime d) override { return connect_it(connection_, d); }
     Task<Result<bool>> in_recovery(MonoTime d) override { return is_in_recovery(connection_, d); }
-    Task<Result<engine::Promotion>> promote(MonoTime d) override {
-        return promote_it(connection_, clock_, key_, requests_, d);
+    Task<Result<engine::Promotion>> promote(MonoTime d, std::function<bool()> over) override {
+        return promote_it(connection_, clock_, key_, requests_, d, std::move(over));
     }
     int promotion_requests() const override { return *requests_; }
     Task<Result<engine::FollowHow>> follow(engine::FollowOrder order, MonoTime d) override {

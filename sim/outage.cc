@@ -71,18 +71,7 @@ void Server::leave_partial_record() {
     note(fmt::format("flushes a whole page, up to {}; its last record ends at {}", end.text(),
                      position_.text()));
     partial_end_ = end;
-    for (auto& [pid, d] : downlinks_) {
-        if (!ground_.network.passes(host_, d.standby->host_)) continue;
-        const auto wait = ground_.network.delay(host_, d.standby->host_);
-        ground_.scheduler.after(wait, [standby = d.standby, generation = d.generation, branch = branch_,
-                                       end] { standby->receive_partial(generation, branch, end); });
-    }
-}
-
-void Server::receive_partial(uint64_t generation, const BranchPtr& branch, Lsn end) {
-    if (generation != generation_ || !receiver_ || !running() || hung_ || branch_ != branch) return;
-    partial_end_ = end;
-    receiver_->last_message = ground_.scheduler.now();
+    push();
 }
 
 /// Crash recovery of a primary goes on after the page that ends within a record (OVERWRITE_CONTRECORD), with
@@ -134,13 +123,18 @@ void Server::give_up_slots() {
             continue;
         note("slot " + name + " is lost: it held back too much WAL");
         slot.wal_status = "lost";
-        const auto user = std::ranges::find(downlinks_, name, [](const auto& d) { return d.second.slot; });
-        if (user == downlinks_.end()) continue;
-        const auto d = user->second;
-        drop_downlink(user->first);
-        if (ground_.network.passes(host_, d.standby->host_))
-            d.standby->upstream_gone(d.generation, d.standby->draw(d.standby->pace.receiver_notices));
+        end_sender_of(name);
     }
+}
+
+/// Whoever invalidates a slot ends the sender that uses it (PostgreSQL: SIGTERM).
+void Server::end_sender_of(const std::string& slot) {
+    const auto user = std::ranges::find(downlinks_, slot, [](const auto& d) { return d.second.slot; });
+    if (user == downlinks_.end()) return;
+    const auto d = user->second;
+    drop_downlink(user->first);
+    if (ground_.network.passes(host_, d.standby->host_))
+        d.standby->upstream_gone(d.generation, d.standby->draw(d.standby->pace.receiver_notices));
 }
 
 void Server::reclone(Server& from, bool with_slot, Duration takes) {

@@ -212,16 +212,17 @@ void Server::push_to(int pid) {
     const auto now = ground_.scheduler.now();
     const auto wait = std::max(ground_.network.delay(host_, d.standby->host_), d.last_arrival - now);
     if (ground_.network.may_overtake(host_, d.standby->host_)) d.last_arrival = now + wait;
-    ground_.scheduler.after(
-        wait, [this, pid, standby = d.standby, generation = d.generation, branch = branch_, end = position_] {
-            if (generation == standby->generation_ && standby->receiver_)
-                return standby->deliver(generation, branch, end);
-            // Nobody has that connection any more: its host answers with RST.
-            if (ground_.network.passes(standby->host_, host_)) drop_downlink(pid);
-        });
+    // The bytes of an incomplete record come after all that was sent before them, as in any stream.
+    ground_.scheduler.after(wait, [this, pid, standby = d.standby, generation = d.generation,
+                                   branch = branch_, end = position_, partial = partial_end_] {
+        if (generation == standby->generation_ && standby->receiver_)
+            return standby->deliver(generation, branch, end, partial);
+        // Nobody has that connection any more: its host answers with RST.
+        if (ground_.network.passes(standby->host_, host_)) drop_downlink(pid);
+    });
 }
 
-void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end) {
+void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end, Lsn partial) {
     if (generation != generation_ || !receiver_ || !running() || hung_) return;
     auto* from = receiver_->from;
     if (!ground_.network.passes(from->host_, host_)) return;
@@ -233,6 +234,7 @@ void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end) {
     }
     if (half_copied_) return;
     position_ = std::max(position_, end);
+    if (partial > position_) partial_end_ = partial;
     receiver_->last_message = ground_.scheduler.now();
     receiver_->latest_end = std::max(receiver_->latest_end, end);
     schedule_replay(position_);

@@ -207,6 +207,8 @@ void Server::block_looks(bool on) {
 void Server::lose_slot(const std::string& name) {
     slots_[name].name = name;
     slots_[name].wal_status = "lost";
+    // As a checkpoint does, which a stopped server does not reach.
+    later(Duration{}, [this, name] { end_sender_of(name); });
 }
 
 void Server::mend_slot(const std::string& name) {

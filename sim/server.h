@@ -221,11 +221,11 @@ class Server {
     void stopped();
     void finish_reclone(Server& from, bool with_slot);
     void die_of_half_a_copy();
-    void receive_partial(uint64_t generation, const BranchPtr& branch, Lsn end);
     void skip_partial_record();
     void replay_what_is_there();
     void adopt(const BranchPtr& branch);
     void give_up_slots();
+    void end_sender_of(const std::string& slot);
 
     // replication.cc
     void start_receiver();
@@ -242,7 +242,7 @@ class Server {
     void keep_alive(uint64_t generation);
     void push();
     void push_to(int pid);
-    void deliver(uint64_t generation, BranchPtr branch, Lsn end);
+    void deliver(uint64_t generation, BranchPtr branch, Lsn end, Lsn partial);
     void confirm(int pid, Lsn flushed, Lsn replayed);
     void schedule_replay(Lsn end);
     void drop_downlink(int pid);

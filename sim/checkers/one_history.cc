@@ -46,13 +46,18 @@ class OneHistory final : public Onlooker {
             }
         }
         std::erase_if(asked_, [](const auto& a) { return !a->running(); });
+        for (auto& [s, i] : interrupted_) {
+            const bool receives = s->receives_from() == i.from;
+            i.back = i.back || (i.gone && receives);
+            i.gone = i.gone || !receives;
+        }
     }
 
     /// What the manager itself interrupts is no loss, for as long as it has to wait for the receiver.
     void deed(const Server& s, std::string_view verb, const std::string& /*detail*/) override {
         const auto* from = s.receives_from();
         if (verb != "restart_receiver" || from == nullptr) return;
-        interrupted_[&s] = {from, truth().receives(s, *from), world().now()};
+        interrupted_[&s] = {.from = from, .since = truth().receives(s, *from), .at = world().now()};
     }
 
     void journalled(const store::Command& command) override {
@@ -86,7 +91,8 @@ class OneHistory final : public Onlooker {
 
     Truth::Since received_since(const Server& s, const Server& p) const {
         const auto at = interrupted_.find(&s);
-        const bool waits = at != interrupted_.end() && at->second.from == &p &&
+        const bool lost_again = at != interrupted_.end() && at->second.back && s.receives_from() != &p;
+        const bool waits = at != interrupted_.end() && !lost_again && at->second.from == &p &&
                            world().now() - at->second.at < receiver_returns_within && truth().linked(s, p) &&
                            truth().held(truth().writable(p), window());
         return waits ? at->second.since : truth().receives(s, p);
@@ -128,6 +134,8 @@ class OneHistory final : public Onlooker {
         const Server* from = nullptr;
         Truth::Since since;
         MonoTime at{};
+        bool gone = false;  ///< it has ended
+        bool back = false;  ///< and received again: what ends it after that is not the manager
     };
     std::set<const Server*> asked_;
     std::map<const Server*, MonoTime> refused_until_;

@@ -3,6 +3,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fstream>
 
 namespace baton {
 namespace {
@@ -23,6 +24,13 @@ class SystemTimer final : public Timer {
     asio::steady_timer timer_;
 };
 
+/// Linux gives each boot a name; elsewhere there is none.
+std::string name_of_boot() {
+    std::string name;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> name;
+    return name;
+}
+
 class SystemClock final : public Clock {
   public:
     explicit SystemClock(asio::any_io_executor executor) : executor_(std::move(executor)) {}
@@ -33,9 +41,11 @@ class SystemClock final : public Clock {
     }
     std::unique_ptr<Timer> make_timer() override { return std::make_unique<SystemTimer>(executor_); }
     asio::any_io_executor executor() override { return executor_; }
+    std::string boot() const override { return boot_; }
 
   private:
     asio::any_io_executor executor_;
+    std::string boot_ = name_of_boot();
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <memory>
+#include <string>
 
 #include "base/time.h"
 
@@ -29,6 +30,9 @@ class Clock {
     virtual ~Clock() = default;
     virtual MonoTime now() const = 0;
     virtual WallTime wall() const = 0;
+    /// Names what now() counts from: a later process for which it is the same text reads the same clock.
+    /// Empty: not known.
+    virtual std::string boot() const = 0;
     virtual std::unique_ptr<Timer> make_timer() = 0;
     virtual asio::any_io_executor executor() = 0;
 

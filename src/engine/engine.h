@@ -109,7 +109,10 @@ class Actor {
     virtual Task<Result<void>> connect(MonoTime deadline) = 0;
     virtual Task<Result<bool>> in_recovery(MonoTime deadline) = 0;
     /// Asks for promotion, again every 50 ms, until the server has left recovery. Asking twice is harmless.
-    virtual Task<Result<Promotion>> promote(MonoTime deadline) = 0;
+    /// `over` is consulted right before the first request, however long it took to be let in: true, and
+    /// nothing is asked (cancelled).
+    virtual Task<Result<Promotion>> promote(MonoTime deadline, std::function<bool()> over) = 0;
+    Task<Result<Promotion>> promote(MonoTime deadline) { return promote(deadline, {}); }
     /// Requests for promotion that promote() has sent so far, answered or not: 0 proves that it was not
     /// asked.
     virtual int promotion_requests() const = 0;

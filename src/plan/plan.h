@@ -98,10 +98,9 @@ struct Step {
     bool first = false;  ///< follow: of the hosts that the standby lists, `upstream` becomes the first
     int phase = 0;       ///< steps of one phase run side by side; phases in order
     bool irreversible = false;
-    bool required =
-        false;         ///< its failure ends the recovery; otherwise it is reported and the replica is lost
-    std::string what;  ///< a sentence for people
-    std::string undo;  ///< what undoes it, for people; "" when nothing can or need
+    bool required = false;  ///< its failure ends the plan; otherwise it is reported and the replica is lost
+    std::string what;       ///< a sentence for people
+    std::string undo;       ///< what undoes it, for people; "" when nothing can or need
 };
 
 enum class Kind : uint8_t {

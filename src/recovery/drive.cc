@@ -88,6 +88,8 @@ CasePtr Impl::open_case(const topology::Cluster& cluster, const Problem& problem
                  .replicas = problem.replicas,
                  .description = problem.description,
                  .started = clock_.wall(),
+                 .boot = clock_.boot(),
+                 .started_mono_us = to_us(clock_.now().time_since_epoch()),
                  .forced = request.force_failover || !request.command_hint.empty(),
                  .skip_hooks = request.skip_hooks,
                  .detection_id = detection_id,
@@ -96,7 +98,7 @@ CasePtr Impl::open_case(const topology::Cluster& cluster, const Problem& problem
     const auto since =
         failed != nullptr && failed->health.suspect_since ? *failed->health.suspect_since : clock_.now();
     c->journal = std::make_shared<Journal>(clock_, store_, announce_, c->record.uid, since);
-    beginning_of(c->record.id, c->record.started);
+    beginning_of(c->record);
     save(*c);
     announce_recovery(*c);
     c->journal->note(fmt::format("will handle {} event on {}: {}", c->record.code, problem.instance.text(),
@@ -214,6 +216,8 @@ Task<void> Impl::finish_since_it_is_over(CasePtr c) {
 Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vector<plan::Step>>& rest) {
     auto all = phases(plan);
     bool promoted_already = false;
+    const Executor::Over over{.by_now = [this, c] { return answers_again(*c); },
+                              .asking = [this, c] { return over_meanwhile(c); }};
     for (auto& phase : all) {
         if (promoted_already) {
             rest.push_back(std::move(phase));
@@ -225,8 +229,7 @@ Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vec
             co_return false;
         }
         if (std::ranges::any_of(phase, is_promote) && co_await passed_over_lives(c)) co_return false;
-        for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal,
-                                                          [this, c] { return over_meanwhile(c); })) {
+        for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal, over)) {
             if (is_promote(outcome.step)) {
                 if (!outcome.result && !(co_await promotion_failed(c, outcome))) co_return false;
                 promoted(*c, outcome);
@@ -263,8 +266,8 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
     const auto* target = cluster ? cluster->find(key) : nullptr;
     if (target != nullptr && target->health.ok() && target->is_primary()) co_return true;
     const auto kind = outcome.result.error().kind;
-    c->blocks = true;
     if (kind == ErrorKind::io) {
+        c->blocks = true;
         co_await finish(c, false, outcome.result.error().text());
         co_return false;
     }
@@ -275,6 +278,7 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         co_await finish_since_it_is_over(c);
         co_return false;
     }
+    c->blocks = true;  // nobody was asked before here: nothing could flap
     // Its refusal of the request is the last word; its refusal of a login is not, once the request is out.
     const bool refused_before =
         kind == ErrorKind::privilege ||
@@ -287,10 +291,14 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
     }
     const bool passed_over = dead || refused_before || never_asked || defect("pass-over-the-asked");
     if (passed_over && !defect("no-second-candidate")) {
-        c->journal->note(fmt::format("{} {}: choosing another candidate", key.text(),
+        // Its refusal may be a firewall's word: should it fall silent later, nobody may be promoted beside
+        // it.
+        const bool doubtful = dead && !refused_before && !never_asked;
+        c->journal->mark(fmt::format("{} {}: choosing another candidate", key.text(),
                                      dead             ? "died during its promotion"
                                      : refused_before ? "cannot be promoted by us"
-                                                      : "was not reached to be asked"));
+                                                      : "was not reached to be asked"),
+                         doubtful ? doubt_about(key, started_us) : std::string{});
         c->excluded.push_back(key);
         c->candidate.reset();
         co_return false;
@@ -533,7 +541,7 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
 Task<void> Impl::finish_in_doubt(CasePtr c, InstanceKey asked, std::string error) {
     c->blocks = true;
     c->journal->mark(fmt::format("it is not known whether {} has promoted itself", asked.text()),
-                     std::string(in_doubt_deed) + asked.text());
+                     doubt_about(asked, c->taken_for_dead == asked ? c->taken_for_dead_started_us : 0));
     co_await finish(c, false, std::move(error));
 }
 

@@ -131,7 +131,7 @@ Task<Result<void>> Executor::promote(std::string cluster_id, StepOutcome& outcom
     const auto target = outcome.step.target;
     auto actor = warm_.take(target);
     for (;;) {
-        auto done = co_await actor->promote(std::min(deadline, clock_.now() + promotion_slice));
+        auto done = co_await actor->promote(std::min(deadline, clock_.now() + promotion_slice), over.by_now);
         outcome.promotion_requests = actor->promotion_requests();
         if (done) co_return Result<void>{};
         if (defect("promotion-on-faith")) co_return Result<void>{};
@@ -140,7 +140,7 @@ Task<Result<void>> Executor::promote(std::string cluster_id, StepOutcome& outcom
         co_await observer_.look_again({target}, std::min(deadline, clock_.now() + promotion_slice));
         const auto cluster = observer_.cluster(cluster_id);
         if (proven_dead(cluster.get(), target)) co_return std::unexpected(done.error());
-        if (over && co_await over())
+        if (over.asking && co_await over.asking())
             co_return fail(ErrorKind::cancelled, "the failure is over: it is asked no more", target.text());
     }
 }

@@ -42,8 +42,11 @@ class Executor {
     Executor(Clock& clock, engine::Engine& engine, Observer& observer, WarmActors& warm)
         : clock_(clock), engine_(engine), observer_(observer), warm_(warm) {}
 
-    /// Asked now and then while a promotion does not get on: true ends the attempt (cancelled).
-    using Over = std::function<Task<bool>()>;
+    /// Is the failure over? True ends the attempt to promote (cancelled).
+    struct Over {
+        std::function<bool()> by_now;        ///< by what is known: just before the first request
+        std::function<Task<bool>()> asking;  ///< after asking: now and then while it does not get on
+    };
     /// One phase of a plan, side by side.
     Task<std::vector<StepOutcome>> run_phase(std::string cluster_id, std::vector<plan::Step> steps,
                                              JournalPtr journal, Over over = {});

@@ -1,6 +1,8 @@
 // Is it still so? What led to a recovery is asked for again where it may have changed meanwhile.
 #include <algorithm>
+#include <set>
 
+#include "analysis/evidence.h"
 #include "base/defect.h"
 #include "recovery/impl.h"
 
@@ -20,6 +22,20 @@ constexpr milliseconds unheard_pause{20};
 bool only_unheard(const Problem& p) {
     const bool lost = p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
     return lost && p.counts.agree > 0 && p.counts.veto == 0 && p.counts.undecided == 0;
+}
+
+/// Standbys that we moved ourselves no longer testify: what is left need not be a full DeadPrimary.
+bool lasts(const topology::Cluster& cluster, const InstanceKey& key, const std::vector<Problem>& problems) {
+    const auto* failed = cluster.find(key);
+    if (failed != nullptr && failed->health.reach == topology::Reach::failing) return false;
+    for (const auto& p : problems) {
+        if (p.instance != key || analysis::info(p.code).structure) continue;
+        const bool unheard_of = p.code == Code::dead_primary_and_standbys ||
+                                p.code == Code::dead_primary_without_replicas ||
+                                p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
+        return p.actionable() || (unheard_of && p.counts.veto == 0);
+    }
+    return false;
 }
 
 /// How long receivers take to notice that their sender has died.
@@ -72,17 +88,12 @@ Task<bool> Impl::over_meanwhile(CasePtr c) {
     if (defect("trust-old-snapshot")) co_return false;
     const auto cluster = co_await look_at_everyone(c->record.cluster_id);
     if (!cluster) co_return true;
-    c->judged = clock_.now();
-    const auto* failed = cluster->find(c->record.failed);
-    if (failed != nullptr && failed->health.reach == topology::Reach::failing) co_return true;
-    for (const auto& p : analysis::analyse(*cluster, options_.analysis, clock_.now())) {
-        if (p.instance != c->record.failed || analysis::info(p.code).structure) continue;
-        const bool unheard_of = p.code == Code::dead_primary_and_standbys ||
-                                p.code == Code::dead_primary_without_replicas ||
-                                p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
-        co_return !p.actionable() && !(unheard_of && p.counts.veto == 0);
-    }
-    co_return true;
+    const bool over =
+        !lasts(*cluster, c->record.failed, analysis::analyse(*cluster, options_.analysis, clock_.now()));
+    // Only what lasts may be relied on a little longer: that it is over is asked again before somebody else's
+    // turn.
+    if (!over) c->judged = clock_.now();
+    co_return over;
 }
 
 /// Just before candidates are compared for the first time: asks those again whose last look is not of this
@@ -141,14 +152,52 @@ Task<bool> Impl::passed_over_lives(CasePtr c) {
     if (co_await is_gone(c, key)) co_return false;
     const auto cluster = observer_.cluster(c->record.cluster_id);
     const auto* i = cluster ? cluster->find(key) : nullptr;
-    const bool anew = i != nullptr && i->health.ok() && i->is_standby() && i->seen &&
-                      i->seen->started_at_us != c->taken_for_dead_started_us;
-    if (stopped_ || i == nullptr || anew) co_return false;
+    if (stopped_ || i == nullptr || started_anew(*i, c->taken_for_dead_started_us)) co_return false;
     co_await finish_in_doubt(c, key,
                              key.text() +
                                  " was asked to promote itself, refused connections, and does so no more: "
                                  "nobody else is asked in its place");
     co_return true;
+}
+
+/// Just before the first request: has the one that is to be replaced given a sign of life meanwhile? The
+/// candidate may have let us in late, and what was judged lately may be refuted since.
+bool Impl::answers_again(const Case& c) const {
+    if (c.regardless || defect("trust-old-snapshot")) return false;
+    const auto cluster = observer_.cluster(c.record.cluster_id);
+    const auto* i = cluster ? cluster->find(c.replaced) : nullptr;
+    return i != nullptr && topology::known_alive(i->health.reach) &&
+           !analysis::not_reachable(*i, options_.analysis, clock_.now());
+}
+
+/// Just before standbys are led: to make their slots may have taken its whole deadline. One that streamed
+/// meanwhile from a former primary may be past the fork by now, and where it is to be led may be silent.
+/// Those of `phase` that may not follow any more, each with the reason.
+Task<std::vector<StepOutcome>> Impl::unfit_by_now(std::string cluster_id, std::vector<plan::Step> phase,
+                                                  MonoTime planned) {
+    std::vector<StepOutcome> unfit;
+    std::erase_if(phase, [](const plan::Step& s) { return s.kind != plan::StepKind::follow; });
+    if (phase.empty() || clock_.now() - planned <= analysis_fresh || defect("trust-old-snapshot"))
+        co_return unfit;
+    std::set<InstanceKey> asked;
+    for (const auto& s : phase) {
+        asked.insert(s.target);
+        asked.insert(s.upstream);
+    }
+    const std::vector<InstanceKey> keys(asked.begin(), asked.end());
+    co_await observer_.look_again(keys, clock_.now() + look_deadline);
+    const auto cluster = observer_.cluster(cluster_id);
+    for (auto& s : phase) {
+        Result<void> result =
+            fail(ErrorKind::not_found, "the cluster was forgotten meanwhile", s.target.text());
+        if (cluster) {
+            const auto again = plan::plan_follow(*cluster, s.target, s.upstream, options_.plan, clock_.now());
+            if (again) continue;
+            result = std::unexpected(again.error());
+        }
+        unfit.push_back({.step = std::move(s), .result = std::move(result)});
+    }
+    co_return unfit;
 }
 
 }  // namespace baton::recovery

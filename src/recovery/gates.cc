@@ -4,14 +4,45 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/defect.h"
 #include "recovery/impl.h"
 
 namespace baton::recovery {
+namespace {
+
+struct Doubt {
+    InstanceKey asked;
+    int64_t started_us = 0;
+};
+
+std::optional<Doubt> parse_doubt(std::string_view deed) {
+    if (!deed.starts_with(in_doubt_deed)) return std::nullopt;
+    deed.remove_prefix(in_doubt_deed.size());
+    const auto space = deed.find(' ');
+    const auto key = topology::parse_instance_key(deed.substr(0, space), 0);
+    if (!key) return std::nullopt;
+    Doubt doubt{.asked = *key};
+    // Older records have no number: then only an operator tells.
+    if (space != std::string_view::npos)
+        std::from_chars(deed.data() + space + 1, deed.data() + deed.size(), doubt.started_us);
+    return doubt;
+}
+
+}  // namespace
+
+std::string doubt_about(const InstanceKey& asked, int64_t started_us) {
+    return fmt::format("{}{} {}", in_doubt_deed, asked.text(), started_us);
+}
+
+bool started_anew(const topology::Instance& i, int64_t started_us) {
+    return started_us != 0 && i.health.ok() && i.is_standby() && i.seen &&
+           i.seen->started_at_us != started_us;
+}
 
 std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topology::Cluster& cluster,
-                                                                   const Problem& problem) const {
+                                                                   const Problem& problem) {
     // Replicas that were moved are no reason to leave the cluster without a primary, nor the other way round.
     const bool primary = analysis::info(problem.code).action == analysis::Action::recover_primary;
     for (const auto& [id, r] : store_.state().recoveries) {
@@ -27,7 +58,7 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
         }
         if (defect("drop-block-period")) continue;
         const auto left =
-            std::chrono::duration_cast<seconds>(options_.recovery_block - (clock_.wall() - r.started));
+            std::chrono::duration_cast<seconds>(options_.recovery_block - (clock_.now() - beginning_of(r)));
         const auto hint = fmt::format(
             "acknowledge recovery {} to allow another now; else in {} s (RecoveryPeriodBlockSeconds)", r.uid,
             std::max<int64_t>(0, left.count()));
@@ -43,22 +74,22 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
 }
 
 /// Whom a failed recovery asked to promote itself without ever learning whether it did. The doubt ends when
-/// that server is seen to lead or to be dead, when it is forgotten, or when an operator acknowledges.
+/// that server is seen to lead or to have been started anew, when it is forgotten, or when an operator
+/// acknowledges; it rests while its port refuses.
 std::optional<InstanceKey> Impl::in_doubt(const store::Recovery& r) const {
     if (r.acknowledged || r.state != store::RecoveryState::failed || r.kind != "primary") return std::nullopt;
     if (defect("forget-the-doubt")) return std::nullopt;
     const auto steps = store_.state().steps.find(r.uid);
     if (steps == store_.state().steps.end()) return std::nullopt;
-    const auto marked = std::ranges::find_if(
-        steps->second, [](const store::RecoveryStep& step) { return step.deed.starts_with(in_doubt_deed); });
-    if (marked == steps->second.end()) return std::nullopt;
-    const auto asked = topology::parse_instance_key(marked->deed.substr(in_doubt_deed.size()), 0);
-    if (!asked) return std::nullopt;
     const auto cluster = observer_.cluster(r.cluster_id);
-    const auto* i = cluster ? cluster->find(*asked) : nullptr;
-    if (i == nullptr || (i->health.ok() && i->is_primary())) return std::nullopt;
-    if (i->health.proven_dead()) return std::nullopt;
-    return i->key;
+    for (const auto& step : steps->second) {
+        const auto doubt = parse_doubt(step.deed);
+        const auto* i = doubt && cluster ? cluster->find(doubt->asked) : nullptr;
+        if (i == nullptr || (i->health.ok() && i->is_primary())) continue;
+        if (i->health.proven_dead() || started_anew(*i, doubt->started_us)) continue;
+        return i->key;
+    }
+    return std::nullopt;
 }
 
 /// Why a recovery would end without having done anything; nothing when it has a way out.
@@ -118,14 +149,19 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
 void Impl::report_blocked(const std::string& id, Watched& watched, const Problem& problem,
                           const std::string& reason, int64_t blocking_recovery) {
     // Numbers in a reason change from second to second; its beginning does not.
-    auto& last = watched.reported[{problem.instance, problem.code}];
+    auto& told = watched.reported[{problem.instance, problem.code}];
     const auto gist = reason.substr(0, reason.find(';'));
-    if (last == gist && !defect("unbounded-audit")) return;
-    last = gist;
+    const bool back = told.gone.has_value();
+    const bool known = told.gist == gist && (!back || clock_.now() - *told.gone < same_trouble);
+    told = {.gist = gist, .gone = std::nullopt};
+    if (known && !back && !defect("unbounded-audit")) return;
     const auto name = watched.snapshot ? watched.snapshot->name : id;
     const auto code = std::string(analysis::info(problem.code).name);
-    audit("recovery-blocked", problem.instance, name, fmt::format("{} is not acted on: {}", code, reason));
-    spdlog::warn("{} (cluster {}): {} is not acted on: {}", problem.instance.text(), name, code, reason);
+    if (!known || defect("unbounded-audit")) {
+        audit("recovery-blocked", problem.instance, name,
+              fmt::format("{} is not acted on: {}", code, reason));
+        spdlog::warn("{} (cluster {}): {} is not acted on: {}", problem.instance.text(), name, code, reason);
+    }
     store_.apply(store::PutBlocked{{.failed = problem.instance,
                                     .cluster_id = id,
                                     .cluster_name = name,

@@ -17,6 +17,14 @@ constexpr milliseconds look_deadline{2000};
 
 using ProblemKey = std::pair<InstanceKey, Code>;
 
+/// Why nothing is done about a problem, as it was last told.
+struct Told {
+    std::string gist;
+    std::optional<MonoTime> gone;  ///< since when the problem has not been there
+};
+/// What comes back so soon is the same trouble, and is not told again: a link may flap for hours.
+constexpr seconds same_trouble{60};
+
 /// What is kept per cluster between snapshots.
 struct Watched {
     ClusterPtr snapshot;
@@ -27,7 +35,7 @@ struct Watched {
     bool busy() const { return recovering && !defect("two-recoveries-at-once"); }
     std::map<InstanceKey, MonoTime> receiver_checks;
     std::map<ProblemKey, MonoTime> since;        ///< when it was first seen
-    std::map<ProblemKey, std::string> reported;  ///< the reason last given for not acting
+    std::map<ProblemKey, Told> reported;         ///< the reason last given for not acting
     std::map<InstanceKey, MonoTime> reattached;  ///< when a stranded standby was last rewired
     std::map<InstanceKey, MonoTime> unjudged;    ///< since when it is not known whether it may follow
     std::map<InstanceKey, std::string> codes;    ///< as last written to the changelog
@@ -57,6 +65,10 @@ using CasePtr = std::shared_ptr<Case>;
 inline constexpr std::string_view lost_in_recovery = "lost-in-recovery";
 /// The deed of a journal's step that says whose promotion is in doubt.
 inline constexpr std::string_view in_doubt_deed = "in-doubt ";
+/// That deed, with when the postmaster had started that was asked (0: unknown).
+std::string doubt_about(const InstanceKey& asked, int64_t started_us);
+/// It does not remember the request, which is a file that a starting postmaster removes.
+bool started_anew(const topology::Instance& i, int64_t started_us);
 
 class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
   public:
@@ -79,7 +91,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     void note_codes(Watched& watched);
     void consider(const std::string& id, Watched& watched, const Problem& problem);
     void prepare(Watched& watched, const Problem& problem);
-    Task<void> check_receiver(InstanceKey standby);
+    Task<void> check_receiver(std::string id, InstanceKey standby);
     Task<void> respond(std::string id, Problem problem);
     const store::Detection* active_detection(const Problem& problem) const;
     store::Detection register_detection(const topology::Cluster& cluster, const Problem& problem);
@@ -88,6 +100,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<void> tick();
     void expire();
     MonoTime beginning_of(int64_t id, WallTime by_wall);
+    MonoTime beginning_of(const store::Recovery& r);
     void end_lost_downtimes(const Watched& watched);
 
     // recovery.cc: recoveries that an operator asks for
@@ -112,7 +125,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     void report_blocked(const std::string& id, Watched& watched, const Problem& problem,
                         const std::string& reason, int64_t blocking_recovery);
     std::optional<std::pair<std::string, int64_t>> anti_flapping(const topology::Cluster& cluster,
-                                                                 const Problem& problem) const;
+                                                                 const Problem& problem);
     std::optional<InstanceKey> in_doubt(const store::Recovery& r) const;
 
     // drive.cc: a recovery from record to end
@@ -122,11 +135,14 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<Result<void>> run_pre_hooks(CasePtr c);
     Task<ClusterPtr> look_at_everyone(std::string cluster_id);
     bool judged_lately(const Case& c) const;
+    bool answers_again(const Case& c) const;
     Task<bool> still_so(CasePtr c);
     Task<bool> still_lost(CasePtr c);
     Task<bool> is_gone(CasePtr c, InstanceKey key);
     Task<bool> passed_over_lives(CasePtr c);
     Task<bool> over_meanwhile(CasePtr c);
+    Task<std::vector<StepOutcome>> unfit_by_now(std::string cluster_id, std::vector<plan::Step> phase,
+                                                MonoTime planned);
     Task<void> drive_primary(CasePtr c);
     Task<void> drive_intermediate(CasePtr c);
     Task<void> finish_since_it_is_over(CasePtr c);

@@ -26,7 +26,7 @@ void Impl::start() {
     started_ = clock_.now();
     std::vector<store::Recovery> open;
     for (const auto& [id, r] : store_.state().recoveries) {
-        beginning_of(id, r.started);
+        beginning_of(r);
         const bool is_open = r.state == store::RecoveryState::running && !defect("forget-open-recoveries");
         if (is_open) open.push_back(r);
     }
@@ -138,8 +138,29 @@ Task<Result<Executed>> Impl::execute(plan::Plan plan) {
     }
     Executed executed;
     std::set<InstanceKey> failed;
+    bool ended = false;
+    const auto tell = [&](const StepOutcome& outcome) {
+        const auto& step = outcome.step;
+        audit("relocate-below", step.target, {}, (outcome.result ? "done: " : "failed: ") + step.what);
+        if (!outcome.result) {
+            if (failed.insert(step.target).second)
+                executed.failed.emplace_back(step.target, outcome.result.error());
+            // Nobody is led to a slot that was not made, and where it came from nothing is tidied up.
+            ended = ended || step.required;
+        } else if (step.kind == plan::StepKind::verify_streaming) {
+            executed.done.push_back(step.target);
+        }
+    };
+    const auto planned = clock_.now();
     for (auto& phase : phases(plan)) {
-        std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(s.target); });
+        const auto drop_failed = [&] {
+            std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(s.target); });
+        };
+        drop_failed();
+        for (const auto& outcome : co_await unfit_by_now(plan.cluster_id, phase, planned))
+            tell(outcome);
+        if (ended) break;
+        drop_failed();
         if (watched_[plan.cluster_id].recovering && !phase.empty()) {
             executed.failed.emplace_back(plan.subject,
                                          Error{ErrorKind::conflict,
@@ -148,16 +169,9 @@ Task<Result<Executed>> Impl::execute(plan::Plan plan) {
                                                {}});
             break;
         }
-        for (const auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, nullptr)) {
-            const auto& step = outcome.step;
-            audit("relocate-below", step.target, {}, (outcome.result ? "done: " : "failed: ") + step.what);
-            if (!outcome.result) {
-                if (failed.insert(step.target).second)
-                    executed.failed.emplace_back(step.target, outcome.result.error());
-            } else if (step.kind == plan::StepKind::verify_streaming) {
-                executed.done.push_back(step.target);
-            }
-        }
+        for (const auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, nullptr))
+            tell(outcome);
+        if (ended) break;
     }
     co_return executed;
 }

@@ -76,8 +76,7 @@ Task<void> Impl::resume(store::Recovery record) {
     c->is_primary = record.kind == "primary";
     c->regardless = record.command_hint.starts_with("force-");
     c->record = std::move(record);
-    const auto ago = std::max<std::chrono::microseconds>(clock_.wall() - c->record.started, {});
-    c->journal = std::make_shared<Journal>(clock_, store_, announce_, c->record.uid, clock_.now() - ago);
+    c->journal = std::make_shared<Journal>(clock_, store_, announce_, c->record.uid, beginning_of(c->record));
     c->journal->note("the manager was restarted during this recovery: looking again");
     const auto id = c->record.cluster_id;
     if (!(co_await wait_settled(id))) {

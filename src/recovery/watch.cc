@@ -109,7 +109,8 @@ void Impl::compare(Watched& watched, const std::vector<Problem>& before) {
         spdlog::info("{} (cluster {}): no longer {}", b.instance.text(), watched.snapshot->name,
                      analysis::info(b.code).name);
         announce_("problem-cleared", problem_json(*watched.snapshot, b));
-        watched.reported.erase({b.instance, b.code});
+        if (const auto told = watched.reported.find({b.instance, b.code}); told != watched.reported.end())
+            told->second.gone = clock_.now();
         watched.since.erase({b.instance, b.code});
         store_.apply(store::RemoveBlocked{b.instance});
     }
@@ -181,24 +182,31 @@ void Impl::prepare(Watched& watched, const Problem& problem) {
         last = now;
         spdlog::info("{}: its receiver claims to stream from {}, which does not answer: making it reconnect",
                      standby->key.text(), problem.instance.text());
-        spawn(clock_.executor(), check_receiver(standby->key));
+        spawn(clock_.executor(), check_receiver(watched.snapshot->id, standby->key));
     }
 }
 
 /// Back to streaming is a veto, not back at the deadline is agreement; until then its absence proves nothing.
-Task<void> Impl::check_receiver(InstanceKey standby) {
+Task<void> Impl::check_receiver(std::string id, InstanceKey standby) {
     const auto self = shared_from_this();
-    const auto deadline = clock_.now() + options_.receiver_check_deadline;
-    observer_.hold_testimony(standby, deadline);
+    const auto wait = options_.receiver_check_deadline;
+    const auto ordered_by = clock_.now() + wait;
+    observer_.hold_testimony(standby, ordered_by + wait);
     {
         // Its session ends with the order: nobody needs it for the wait, and connections may be scarce.
         const auto actor = engine_.make_actor(standby);
-        const auto done = co_await actor->restart_receiver(deadline);
+        const auto done = co_await actor->restart_receiver(ordered_by);
         if (!done)
             spdlog::warn("{}: cannot make its receiver reconnect: {}", standby.text(), done.error().text());
     }
-    co_await clock_.sleep_until(deadline);
-    if (!stopped_) co_await observer_.look_again({standby}, clock_.now() + options_.receiver_check_deadline);
+    // The time is the receiver's: it has room for one lost SYN, and the order must not use it up.
+    const auto back_by = clock_.now() + wait;
+    observer_.hold_testimony(standby, back_by);
+    // The next check begins after the end of this one, or none would ever be conclusive.
+    if (const auto at = watched_.find(id); at != watched_.end())
+        at->second.receiver_checks[standby] = clock_.now();
+    co_await clock_.sleep_until(back_by);
+    if (!stopped_) co_await observer_.look_again({standby}, clock_.now() + wait);
 }
 
 const store::Detection* Impl::active_detection(const Problem& problem) const {
@@ -322,6 +330,15 @@ MonoTime Impl::beginning_of(int64_t id, WallTime by_wall) {
     return began_.try_emplace(id, clock_.now() - ago).first->second;
 }
 
+/// The monotonic clock of a boot outlives the manager. Only what began in another boot or on another host is
+/// known by its date.
+MonoTime Impl::beginning_of(const store::Recovery& r) {
+    const MonoTime then{std::chrono::microseconds(r.started_mono_us)};
+    const bool same_clock = !r.boot.empty() && r.boot == clock_.boot() && then <= clock_.now();
+    if (same_clock && !defect("wall-clock-intervals")) return then;
+    return beginning_of(r.id, r.started);
+}
+
 /// Detections, active periods, downtimes and blocks whose time is over.
 void Impl::expire() {
     const auto now = clock_.now();
@@ -334,7 +351,7 @@ void Impl::expire() {
     }
     for (const auto& [id, r] : state.recoveries) {
         if (!r.in_active_period) continue;
-        const bool over = now - beginning_of(id, r.started) > options_.recovery_block;
+        const bool over = now - beginning_of(r) > options_.recovery_block;
         if (over && r.state != store::RecoveryState::running && !in_doubt(r))
             commands.emplace_back(store::EndActivePeriod{id});
     }
@@ -346,6 +363,9 @@ void Impl::expire() {
         };
         std::erase_if(watched.hopeless_detections, over);
         std::erase_if(watched.forbidden_detections, over);
+        std::erase_if(watched.reported, [&](const auto& told) {
+            return told.second.gone && now - *told.second.gone >= same_trouble;
+        });
     }
     std::erase_if(began_, [&](const auto& known) {
         const auto d = state.detections.find(known.first);

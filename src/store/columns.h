@@ -154,6 +154,8 @@ void fields(auto& f, Like<Recovery> auto& r) {
     f("participating", r.participating);
     f("errors", r.errors);
     f("started_at", r.started);
+    f("boot", r.boot);
+    f("started_mono_us", r.started_mono_us);
     f("ended_at", r.ended);
     f("in_active_period", r.in_active_period);
     f("forced", r.forced);

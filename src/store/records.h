@@ -78,6 +78,8 @@ struct Recovery {
     std::vector<InstanceKey> participating;
     std::vector<std::string> errors;
     WallTime started{};
+    std::string boot;             ///< Clock::boot() of who began it
+    int64_t started_mono_us = 0;  ///< when, by the monotonic clock of that boot, which outlives the manager
     WallTime ended{};
     bool in_active_period = true;  ///< blocks the next one until it ends or is acknowledged
     bool forced = false;

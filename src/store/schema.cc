@@ -52,8 +52,13 @@ CREATE TABLE key_values(
     name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 )sql";
 
+constexpr const char* version_2 = R"sql(
+ALTER TABLE recoveries ADD COLUMN boot TEXT;
+ALTER TABLE recoveries ADD COLUMN started_mono_us INTEGER;
+)sql";
+
 /// Entry n leads from version n to n + 1.
-constexpr std::array<const char*, schema_version> steps = {version_1};
+constexpr std::array<const char*, schema_version> steps = {version_1, version_2};
 
 Result<void> run_steps(Database& db, uint32_t from) {
     for (uint32_t version = from; version < schema_version; ++version) {

@@ -87,6 +87,33 @@ TEST(Gates, WallClockJumpsDoNotMoveTheEndOfTheBlock) {
     }
 }
 
+/// Scenario 93. The monotonic clock outlives the manager: a restart does not make it believe the wall clock.
+TEST(Gates, WallClockJumpsDoNotEndTheBlockOfARestartedManager) {
+    for (const bool before : {true, false}) {
+        for (const auto by : {std::chrono::hours(-1), std::chrono::hours(1)}) {
+            auto world = std::make_unique<World>(2, recovers_all_and(R"("RecoveryPeriodBlockSeconds": 30)"));
+            world->primary("p");
+            for (const auto* name : {"s1", "s2", "s3"})
+                world->standby(name);
+            begin(*world);
+            (*world)["p"].kill();
+            ASSERT_TRUE(world->run_until([&] { return world->promotions() == 1; }, seconds(5)));
+            world->run_for(seconds(2));
+            if (before) world->jump_wall(by);
+            world->kill_manager();
+            if (!before) world->jump_wall(by);
+            world->start_manager();
+            ASSERT_TRUE(world->run_until([&] { return world->manager().view()->ready; }, seconds(20)));
+            world->run_for(seconds(3));
+            (*world)["s1"].kill();
+            world->run_for(seconds(15));
+            EXPECT_EQ(world->promotions(), 1) << world->trace().text();
+            world->run_for(seconds(15));
+            EXPECT_EQ(world->promotions(), 2) << world->trace().text();
+        }
+    }
+}
+
 TEST(Gates, AcknowledgementOpensTheBlock) {
     auto world = std::make_unique<World>(2, recovers_all);
     world->primary("p");

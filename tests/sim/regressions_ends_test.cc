@@ -158,5 +158,43 @@ TEST(Regressions, SettingIsNotEmptiedAtTheFirstTry) {
     expect_no_violation(s);
 }
 
+/// Seed 286079. The slot took six seconds to make; the standby streamed meanwhile from the former primary,
+/// got past the fork, and was led to the new one as planned before.
+TEST(Regressions, ASlotTookLongAndTheStandbyDivergedMeanwhile) {
+    auto s = story(286079, {standby("s1"), standby("s2")}, seconds(10), 60, 12071.8,
+                   {between({"manager", "s1", "client"}, fault(FaultKind::partition, 706.1, 3519.1, {})),
+                    fault(FaultKind::slow, 4070.7, 4616.4, "primary", "manager")});
+    s.faults[1].amount = 2000;
+    s.layout.segment_copy = milliseconds(249);
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
+/// Seed 294356. The slot could not be made for ten seconds, and the standby was led all the same.
+TEST(Regressions, NobodyIsLedToASlotThatWasNotMade) {
+    auto s = story(294356, {standby("s1"), standby("s2")}, seconds(10), 3600, 7384.5,
+                   {fault(FaultKind::shut_down, 1429.2, 514.4, "primary"),
+                    after(Trigger::recovery, fault(FaultKind::crash_backend, 15.8, 7.5, "s2")),
+                    after(Trigger::promoted, fault(FaultKind::isolate, 35.7, 0, "candidate"))});
+    s.layout.retry_interval_ms = 500;
+    s.layout.segment_copy = milliseconds(289);
+    expect_no_violation(s);
+}
+
+/// Seed 361737. A look at the only standby failed now and then, and the same block was told each time.
+TEST(Regressions, BlockIsToldOnceWhileALinkFlaps) {
+    auto s1 = standby("s1");
+    s1.rule = "must_not";
+    auto flap = fault(FaultKind::flap, 1259.5, 0, "s1", "manager");
+    flap.amount = 100;
+    auto s = story(361737, {s1}, milliseconds(5), 3600, 19344.1,
+                   {fault(FaultKind::kill, 820.7, 0, "primary"), flap});
+    s.layout.retry_interval_ms = 500;
+    s.layout.router = true;
+    s.layout.manager_drift_ppm = -424;
+    s.layout.segment_copy = milliseconds(149);
+    expect_no_violation(s);
+}
+
 }  // namespace
 }  // namespace baton::sim

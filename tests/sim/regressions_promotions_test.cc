@@ -86,5 +86,25 @@ TEST(Regressions, OldRecordAndALeaderThatRefusesLogins) {
     expect_no_violation(s);
 }
 
+/// Seed 194735. The failure was over, and a moment later, since it had just been judged, somebody else was
+/// asked.
+TEST(Regressions, FailureIsOverWhenTheCandidateIsPassedOver) {
+    expect_no_violation(
+        story(194735, {standby("s1"), standby("s2")}, milliseconds(20), 10, 9417.7,
+              {fault(FaultKind::kill, 1455.1, 56.2, "primary"),
+               after(Trigger::promotion, fault(FaultKind::hang, 1.8, 5725.4, "primary")),
+               after(Trigger::recovery, fault(FaultKind::power_off, 36.7, 0, "candidate")),
+               after(Trigger::recovery, fault(FaultKind::reject, 6.5, 0, "candidate", "manager"))}));
+}
+
+/// Seed 286514. A slot was lost just before its receiver was made to reconnect, and could not come back.
+TEST(Regressions, SlotIsLostBeforeAReceiverMustReconnect) {
+    auto s = story(286514, {standby("s1")}, seconds(10), 4, 22682.2,
+                   {fault(FaultKind::reject, 1469.3, 0, "primary", "manager"),
+                    fault(FaultKind::lose_slot, 13367.7, 1592.1, "primary", "s1")});
+    s.layout.segment_copy = milliseconds(233);
+    expect_no_violation(s);
+}
+
 }  // namespace
 }  // namespace baton::sim

@@ -40,7 +40,7 @@ std::unexpected<Error> not_promoted(const Hand& hand, int requests, const std::s
                 hand.key.text());
 }
 
-Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
+Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline, std::function<bool()> over) {
     auto& clock = hand->wiring->clock;
     // Of earlier calls, too: one promotion is waited for in several.
     const auto& requests = hand->promotion_requests;
@@ -61,6 +61,8 @@ Task<Result<Promotion>> promote_it(HandPtr hand, MonoTime deadline) {
             co_return Promotion{.took = already ? Duration{} : clock.now() - began, .already = already};
         }
         if (clock.now() < next_request) continue;
+        if (requests == 0 && over && over())
+            co_return fail(ErrorKind::cancelled, "the failure is over: it is not asked", hand->key.text());
         if (asked_here++ == 0) began = clock.now();
         ++hand->promotion_requests;
         next_request = clock.now() + request_again_after;
@@ -119,7 +121,9 @@ class PostgresActor final : public Actor {
 
     Task<Result<void>> connect(MonoTime d) override { return connect_it(hand_, d); }
     Task<Result<bool>> in_recovery(MonoTime d) override { return is_in_recovery(hand_, d); }
-    Task<Result<Promotion>> promote(MonoTime d) override { return promote_it(hand_, d); }
+    Task<Result<Promotion>> promote(MonoTime d, std::function<bool()> over) override {
+        return promote_it(hand_, d, std::move(over));
+    }
     int promotion_requests() const override { return hand_->promotion_requests; }
     Task<Result<FollowHow>> follow(FollowOrder order, MonoTime d) override {
         return follow_upstream(hand_, std::move(order), d);

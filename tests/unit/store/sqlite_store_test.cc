@@ -271,10 +271,26 @@ TEST_F(SqliteRefusal, MissingTable) {
     expect_refused("no such table: tags");
 }
 
+/// A file of schema 1 is brought up: what it did not know yet is empty.
+TEST_F(SqliteRefusal, AnOlderVersionIsBroughtUp) {
+    open_good()->apply(PutRecovery{sample_recovery(1)});
+    sql(file(),
+        "ALTER TABLE recoveries DROP COLUMN boot; ALTER TABLE recoveries DROP COLUMN started_mono_us; "
+        "PRAGMA user_version = 1");
+    const auto store = open();
+    ASSERT_TRUE(store) << store.error().text();
+    ASSERT_FALSE((*store)->state().recoveries.empty());
+    for (const auto& [id, r] : (*store)->state().recoveries) {
+        EXPECT_EQ(r.boot, "") << id;
+        EXPECT_EQ(r.started_mono_us, 0) << id;
+    }
+    EXPECT_EQ(sql(file(), "PRAGMA user_version"), std::to_string(schema_version));
+}
+
 TEST_F(SqliteRefusal, NewerVersion) {
     make_full_database();
     sql(file(), "PRAGMA user_version = 7");
-    expect_refused("newer version of Baton (schema 7; this one knows up to 1)");
+    expect_refused("newer version of Baton (schema 7; this one knows up to 2)");
 }
 
 TEST_F(SqliteRefusal, ForeignDatabase) {
