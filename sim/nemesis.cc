@@ -310,7 +310,8 @@ void Nemesis::mend() {
 /// A primary that died stays away where the story says so and somebody else can lead.
 void Nemesis::start(Server& server) {
     const bool other = std::ranges::any_of(world_.servers(), [&](const auto& s) {
-        return s.get() != &server && s->in_recovery() && s->branch() == server.branch() && !s->half_copied();
+        return s.get() != &server && s->in_recovery() && s->branch() == server.branch() &&
+               !s->half_copied() && !server.has_given_up(*s);
     });
     if (over_ && !story_.former_returns && !server.in_recovery() && other) return;
     world_.network().set_host(server.key().host, true);

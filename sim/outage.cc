@@ -127,6 +127,12 @@ void Server::give_up_slots() {
     }
 }
 
+bool Server::has_given_up(const Server& standby) const {
+    const auto at = slots_.find(standby.settings.primary_slot_name);
+    return at != slots_.end() && standby.position_ < position_ &&
+           (at->second.wal_status == "lost" || standby.position_ < at->second.restart);
+}
+
 /// Whoever invalidates a slot ends the sender that uses it (PostgreSQL: SIGTERM).
 void Server::end_sender_of(const std::string& slot) {
     const auto user = std::ranges::find(downlinks_, slot, [](const auto& d) { return d.second.slot; });

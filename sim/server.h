@@ -154,6 +154,9 @@ class Server {
     std::vector<uint64_t> rows() const { return rows_of(branch_, position_); }
     int promotions() const { return promotions_; }
     const std::map<std::string, topology::Slot>& slots() const { return slots_; }
+    /// It holds for `standby` nothing of what that lacks: the slot was lost, or was made anew and not used
+    /// since.
+    bool has_given_up(const Server& standby) const;
 
   private:
     enum class State : uint8_t { dead, starting, running };

@@ -109,8 +109,7 @@ class Outcomes final : public Onlooker {
         if (!direct || s.branch() != failed.branch() || !streamed_.contains({&s, &failed})) return false;
         if (s.replay_paused() || s.half_copied() || s.settings.recovery_min_apply_delay_ms > 0) return false;
         if (!failed.settings.synchronous_standby_names.empty() || !s.forbidden.empty()) return false;
-        const auto slot = failed.slots().find(s.settings.primary_slot_name);
-        if (slot != failed.slots().end() && slot->second.wal_status == "lost") return false;
+        if (failed.has_given_up(s)) return false;
         if (!world().manager_runs()) return false;
         const auto& record = world().manager().record();
         const auto rule = record.promotion_rules.find(s.key());

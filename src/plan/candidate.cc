@@ -144,6 +144,8 @@ Objection slot_wal_lost(const Question& q, const Instance& i) {
     if (name.empty() || i.seen->receiving() || !q.failed || !q.failed->seen) return std::nullopt;
     const auto lost = [&](const topology::Slot& s) { return s.name == name && s.wal_status == "lost"; };
     if (std::ranges::none_of(q.failed->seen->slots, lost)) return std::nullopt;
+    // It has all that was written when the slot was seen to be lost: it needs nothing of what went.
+    if (i.seen->received >= q.last_known) return std::nullopt;
     return fmt::format("its slot {} on {} had lost WAL that it still needs", name, q.failed_key.text());
 }
 

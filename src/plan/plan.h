@@ -171,8 +171,8 @@ std::string slot_name_for(const Instance& standby);
 /// manual 20.6.1.)
 bool synchronous_satisfiable(const std::string& value, const std::vector<std::string>& standby_names);
 
-/// `replica` looks for the primary itself, and before it comes to `upstream` it waits for a host that gives
-/// no answer.
-bool hangs_before(const Cluster& cluster, const Instance& replica, const Instance& upstream);
+/// `replica` looks for the primary itself, and may wait at a listed host that gives no answer: one before
+/// `upstream`, or one behind it, when that refused it for a moment.
+bool may_hang(const Cluster& cluster, const Instance& replica, const Instance& upstream);
 
 }  // namespace baton::plan

@@ -136,16 +136,17 @@ std::string slot_on(const Instance& replica, const Instance& upstream, const std
     return in_use || taken.contains(name) ? slot_name_from_key(replica.key) : name;
 }
 
-bool hangs_before(const Cluster& cluster, const Instance& replica, const Instance& upstream) {
+bool may_hang(const Cluster& cluster, const Instance& replica, const Instance& upstream) {
     if (!replica.seen) return false;
     const auto& listed = replica.seen->upstream;
-    if (!listed.finds_primary_itself()) return false;
-    const auto at = std::ranges::find_if(listed.hosts, [&](const auto& h) { return upstream.known_as(h); });
-    return at != listed.hosts.end() && std::any_of(listed.hosts.begin(), at, [&](const auto& host) {
-               const auto* i = cluster.find(host);
-               return i == nullptr || !(topology::known_alive(i->health.reach) ||
-                                        i->health.reach == topology::Reach::refused);
-           });
+    const auto is_upstream = [&](const auto& host) { return upstream.known_as(host); };
+    if (!listed.finds_primary_itself() || std::ranges::none_of(listed.hosts, is_upstream)) return false;
+    return std::ranges::any_of(listed.hosts, [&](const auto& host) {
+        if (is_upstream(host)) return false;
+        const auto* i = cluster.find(host);
+        return i == nullptr ||
+               !(topology::known_alive(i->health.reach) || i->health.reach == topology::Reach::refused);
+    });
 }
 
 namespace {
@@ -204,7 +205,7 @@ void add_follow(Plan& plan, const Rewire& how, const Mover& m, int phase) {
     auto step = make_step(StepKind::follow, m.replica->key, phase, how, std::move(what));
     step.upstream = how.upstream.key;
     step.argument = m.slot;
-    step.first = hangs_before(how.cluster, *m.replica, how.upstream);
+    step.first = may_hang(how.cluster, *m.replica, how.upstream);
     if (m.old_upstream) {
         step.undo = fmt::format("make {} follow {} again", m.replica->key.text(), m.old_upstream->key.text());
     }

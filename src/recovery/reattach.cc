@@ -49,13 +49,17 @@ bool waits_for_a_slot(const topology::Instance& standby, const topology::Instanc
            !std::ranges::any_of(upstream->seen->slots, [&](const auto& slot) { return slot.name == name; });
 }
 
-/// A silent host stands before the primary in its list: libpq waits there for minutes, and each try begins
-/// there anew.
+/// A silent host stands beside the primary in its list: libpq waits there for minutes.
 bool waits_at_a_silent_host(const topology::Cluster& cluster, const topology::Instance& standby,
                             const topology::Instance& primary, MonoTime now) {
     if (!standby.seen || standby.seen->receiving() || standby.seen->replay_paused) return false;
     if (standby.streamed_until && now - *standby.streamed_until < slot_missing_for) return false;
-    return plan::hangs_before(cluster, standby, primary);
+    // One whose slot is lost gets through to the primary, and is refused there each time.
+    const auto& slot = standby.seen->settings.primary_slot_name;
+    const bool lost = primary.seen && std::ranges::any_of(primary.seen->slots, [&](const auto& s) {
+                          return s.name == slot && s.wal_status == "lost";
+                      });
+    return !lost && plan::may_hang(cluster, standby, primary);
 }
 
 }  // namespace

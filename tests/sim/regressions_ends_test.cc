@@ -196,5 +196,36 @@ TEST(Regressions, BlockIsToldOnceWhileALinkFlaps) {
     expect_no_violation(s);
 }
 
+/// Seed 262098. The slot of the only standby was lost, and the standby had everything all the same.
+TEST(Regressions, SlotLostOfOneThatHasEverything) {
+    auto s = story(262098, {standby("s1")}, seconds(10), 3600, 15981.6,
+                   {fault(FaultKind::lose_slot, 5044.4, 1946.5, "primary", "s1"),
+                    fault(FaultKind::kill, 7704.4, 8623.4, "primary")});
+    s.former_returns = false;
+    s.layout.retry_interval_ms = 5000;
+    expect_no_violation(s);
+}
+
+/// Seed 399020. The slot of the only standby was lost, and it lacks what was written since.
+TEST(Regressions, SlotLostOfTheOnlyStandby) {
+    auto s = story(399020, {standby("s1")}, milliseconds(100), 3600, 10478.2,
+                   {fault(FaultKind::lose_slot, 109.8, 2007.8, "primary", "s1"),
+                    fault(FaultKind::shut_down, 2396.8, 0, "primary")});
+    s.former_returns = false;
+    s.layout.retry_interval_ms = 5000;
+    expect_no_violation(s);
+}
+
+/// Seed 188621. The new primary refused a standby for a moment, and that went on to a silent host and stayed.
+TEST(Regressions, SilentHostStandsBehindInTheList) {
+    auto s = story(188621, {standby("s1"), standby("s2")}, milliseconds(100), 4, 5844.2,
+                   {fault(FaultKind::power_off, 2370.2, 0, "primary"),
+                    after(Trigger::promoted, fault(FaultKind::kill, 28, 9, "candidate"))});
+    s.layout.several_hosts = true;
+    s.former_returns = false;
+    s.layout.retry_interval_ms = 500;
+    expect_no_violation(s);
+}
+
 }  // namespace
 }  // namespace baton::sim

@@ -129,11 +129,15 @@ Task<Result<FollowHow>> follow_upstream(HandPtr hand, FollowOrder order, MonoTim
     if (!facts) co_return std::unexpected(facts.error());
     const auto upstream = parse_conninfo(facts->conninfo);
     if (upstream.finds_primary_itself() && lists(upstream, order.upstream)) {
-        const auto reordered = put_first(facts->conninfo, order.upstream);
         const bool may = facts->may_set_conninfo && facts->alter_system_allowed;
-        if (order.first && may && reordered && *reordered != facts->conninfo) {
-            const auto done = co_await set_parameter(hand, "primary_conninfo", *reordered, deadline);
-            if (!done) co_return std::unexpected(done.error());
+        if (order.first && may) {
+            auto changed = put_first(facts->conninfo, order.upstream);
+            // Its receiver may wait at a host behind the first: it begins anew only for a different string.
+            if (changed && *changed == facts->conninfo) changed = toggled(facts->conninfo);
+            if (changed) {
+                const auto done = co_await set_parameter(hand, "primary_conninfo", *changed, deadline);
+                if (!done) co_return std::unexpected(done.error());
+            }
         }
         if (auto done = co_await reload(hand, deadline); !done) co_return std::unexpected(done.error());
         co_return FollowHow::nudged;

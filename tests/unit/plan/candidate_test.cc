@@ -103,6 +103,7 @@ TEST(ChooseCandidate, never_throws_received_wal_away_for_a_preference) {
 }
 
 TEST(ChooseCandidate, rejects_with_a_reason) {
+    const auto slot_lost = [](auto&, Observation& o) { o.slots = {{.name = "s1", .wal_status = "lost"}}; };
     const auto s1 = [](auto change) { return dead_primary().on("s1").with(change); };
     const Case cases[] = {
         {"unreachable", dead_primary().on("s1").down(), "s2; s1:unreachable s3:lower-preference"},
@@ -147,10 +148,12 @@ TEST(ChooseCandidate, rejects_with_a_reason) {
          dead_primary(),
          "s2; s1:ignored-by-filter s3:lower-preference",
          {.ignored_for_promotion = [](const InstanceKey& k) { return k.host == "s1"; }}},
-        {"67: its slot lost WAL", dead_primary().on("s1").slot("s1").on("p").with([](auto&, Observation& o) {
-             o.slots = {{.name = "s1", .wal_status = "lost"}};
-         }),
+        {"67: its slot lost WAL",
+         dead_primary().on("s1").slot("s1").received("0/4000000").on("p").with(slot_lost),
          "s2; s1:slot-wal-lost s3:lower-preference"},
+        {"67: its slot lost WAL, and it has everything",
+         dead_primary().on("s1").slot("s1").on("p").with(slot_lost),
+         "s1; s2:lower-preference s3:lower-preference"},
         {"76: not streaming for too long", dead_primary().on("s1").not_streaming(seconds(313)),
          "s2; s1:disconnected-too-long s3:lower-preference"},
         {"not streaming for as long as is allowed",

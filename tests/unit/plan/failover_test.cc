@@ -132,7 +132,12 @@ TEST(PrimaryFailover, one_that_lists_all_hosts_does_not_wait_for_a_silent_one) {
         {"p is silent", silent, {key("p"), key("s1")}, "read-write", true},
         {"p hangs", unresponsive, {key("p"), key("s1")}, "primary", true},
         {"p refuses", refused, {key("p"), key("s1")}, "read-write", false},
-        {"the new one comes first", silent, {key("s1"), key("p")}, "read-write", false},
+        {"the new one comes first, and p is silent behind it",
+         silent,
+         {key("s1"), key("p")},
+         "read-write",
+         true},
+        {"only the new one and those that answer", refused, {key("s1"), key("p")}, "read-write", false},
         {"a host that nobody knows comes first", refused, {key("x"), key("s1")}, "read-write", true},
         {"it does not look for the primary", silent, {key("p"), key("s1")}, "", false},
     };
