@@ -94,9 +94,9 @@ Objection lost_out_of_sight(const Question& q, const Instance& i) {
     });
     if (missing == all.end()) return std::nullopt;
     return fmt::format(
-        "it lost {} while this manager did not see it for {}; commits may have waited for {} since then "
-        "('{}'), "
-        "which does not answer",
+        "it lost {} while this manager did not see it for {}; commits may have waited for {} since then, "
+        "which "
+        "does not answer ('{}')",
         q.failed_key.text(), analysis::duration_text(unwatched), (*missing)->key.text(),
         settings.synchronous_standby_names);
 }

@@ -67,16 +67,23 @@ TEST(Gates, BlockPeriodAndItsEnd) {
     expect_golden(*world, "gate_block_period");
 }
 
+/// Four servers, a block period of 30 s, and the moment at which a first failover has promoted somebody.
+std::unique_ptr<World> failed_over_once() {
+    auto world = std::make_unique<World>(2, recovers_all_and(R"("RecoveryPeriodBlockSeconds": 30)"));
+    world->primary("p");
+    for (const auto* name : {"s1", "s2", "s3"})
+        world->standby(name);
+    begin(*world);
+    (*world)["p"].kill();
+    (void)world->run_until([&] { return world->promotions() == 1; }, seconds(5));
+    return world;
+}
+
 // Scenario 93, in either direction, as soon as the recovery has begun.
 TEST(Gates, WallClockJumpsDoNotMoveTheEndOfTheBlock) {
     for (const auto by : {std::chrono::hours(-1), std::chrono::hours(1)}) {
-        auto world = std::make_unique<World>(2, recovers_all_and(R"("RecoveryPeriodBlockSeconds": 30)"));
-        world->primary("p");
-        for (const auto* name : {"s1", "s2", "s3"})
-            world->standby(name);
-        begin(*world);
-        (*world)["p"].kill();
-        ASSERT_TRUE(world->run_until([&] { return world->promotions() == 1; }, seconds(5)));
+        const auto world = failed_over_once();
+        ASSERT_EQ(world->promotions(), 1) << world->trace().text();
         world->jump_wall(by);
         world->run_for(seconds(5));
         (*world)["s1"].kill();
@@ -91,13 +98,8 @@ TEST(Gates, WallClockJumpsDoNotMoveTheEndOfTheBlock) {
 TEST(Gates, WallClockJumpsDoNotEndTheBlockOfARestartedManager) {
     for (const bool before : {true, false}) {
         for (const auto by : {std::chrono::hours(-1), std::chrono::hours(1)}) {
-            auto world = std::make_unique<World>(2, recovers_all_and(R"("RecoveryPeriodBlockSeconds": 30)"));
-            world->primary("p");
-            for (const auto* name : {"s1", "s2", "s3"})
-                world->standby(name);
-            begin(*world);
-            (*world)["p"].kill();
-            ASSERT_TRUE(world->run_until([&] { return world->promotions() == 1; }, seconds(5)));
+            const auto world = failed_over_once();
+            ASSERT_EQ(world->promotions(), 1) << world->trace().text();
             world->run_for(seconds(2));
             if (before) world->jump_wall(by);
             world->kill_manager();
