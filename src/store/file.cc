@@ -96,6 +96,7 @@ Result<void> load(Database& db, const Limits& limits, State& state, Changes& dro
         apply_command(state, command_of(std::move(row)), limits, &changes);
         std::ranges::copy_if(changes, std::back_inserter(dropped), [](const Change& c) { return !c.row; });
     });
+    state.epoch = parse_uint(setting(db, "epoch")).value_or(0);
     state.next_id = std::max(state.next_id, parse_int(setting(db, "next_id")).value_or(1));
     return read;
 }

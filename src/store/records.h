@@ -234,13 +234,17 @@ struct PutHostnameUnresolve {
 struct PutKeyValue {
     std::string key, value;
 };
+/// Which life of the managers this is; a lower one than is known does nothing.
+struct PutEpoch {
+    uint64_t epoch = 0;
+};
 
 using Command =
     std::variant<PutInstance, ForgetInstance, PutCluster, ForgetCluster, PutDetection, EndDetection,
                  PutRecovery, AddRecoveryStep, Acknowledge, EndActivePeriod, PutBlocked, RemoveBlocked,
                  BeginDowntime, EndDowntime, BeginMaintenance, EndMaintenance, PutTag, RemoveTag,
                  PutPromotionRule, RemovePromotionRule, SetGlobalRecoveries, AddAudit, AddAnalysisChange,
-                 SetPool, PutHostnameUnresolve, PutKeyValue>;
+                 SetPool, PutHostnameUnresolve, PutKeyValue, PutEpoch>;
 
 /// How much history is kept. What is over a limit is dropped oldest first, with these preferences: a running
 /// recovery never; a recovery that still blocks the next one, and an active detection, after those that do
@@ -271,6 +275,7 @@ struct State {
     std::map<std::string, std::pair<WallTime, std::vector<InstanceKey>>> pools;
     std::map<InstanceKey, std::string> hostname_unresolves;
     std::map<std::string, std::string> key_values;
+    uint64_t epoch = 0;  ///< counts the lives of managers; host agents refuse orders of an older one
 
     /// One counter for detections, recoveries, steps, maintenance, audit and analysis changes.
     int64_t next_id = 1;

@@ -21,7 +21,7 @@ struct TagRow {
     topology::Tag tag;
 };
 
-/// Baton's own facts about the record: "recoveries_enabled", "next_id", "syncs".
+/// Baton's own facts about the record: "recoveries_enabled", "next_id", "epoch", "syncs".
 struct Setting {
     std::string name;
     std::string value;

@@ -57,8 +57,14 @@ ALTER TABLE recoveries ADD COLUMN boot TEXT;
 ALTER TABLE recoveries ADD COLUMN started_mono_us INTEGER;
 )sql";
 
+// What host agents may count on, as JSON: it must be known before a primary is replaced.
+constexpr const char* version_3 = R"sql(
+CREATE TABLE guards(
+    cluster_id TEXT PRIMARY KEY, json TEXT) WITHOUT ROWID;
+)sql";
+
 /// Entry n leads from version n to n + 1.
-constexpr std::array<const char*, schema_version> steps = {version_1, version_2};
+constexpr std::array<const char*, schema_version> steps = {version_1, version_2, version_3};
 
 Result<void> run_steps(Database& db, uint32_t from) {
     for (uint32_t version = from; version < schema_version; ++version) {

@@ -196,6 +196,12 @@ class Applier {
         wrote(KeyValueRow{c.key, c.value}, put(state_.key_values, c.key, c.value));
     }
 
+    void operator()(const PutEpoch& c) {
+        if (c.epoch <= state_.epoch) return;
+        state_.epoch = c.epoch;
+        wrote(Setting{"epoch", std::to_string(c.epoch)}, false);
+    }
+
   private:
     template <class R>
     R with_id(R record) {

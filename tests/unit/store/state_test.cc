@@ -170,6 +170,15 @@ TEST(State, AnUnchangedInstanceIsNotWrittenAgain) {
     EXPECT_EQ(changes.size(), 1u);
 }
 
+TEST(State, AnEpochOnlyGrows) {
+    State s;
+    Changes changes;
+    for (const uint64_t epoch : {4u, 3u, 4u})
+        apply_command(s, PutEpoch{epoch}, {}, &changes);
+    EXPECT_EQ(s.epoch, 4u);
+    EXPECT_EQ(changes.size(), 1u);
+}
+
 TEST(State, FindsRecoveries) {
     State s;
     s.apply(PutRecovery{recovery(1, RecoveryState::running)}, {});
