@@ -85,6 +85,20 @@ std::string_view to_string(StepKind kind) {
             return "allow-writes";
         case StepKind::drop_slot:
             return "drop-slot";
+        case StepKind::checkpoint:
+            return "checkpoint";
+        case StepKind::stand_clear:
+            return "stand-clear";
+        case StepKind::pause_clients:
+            return "pause-clients";
+        case StepKind::stop_primary:
+            return "stop-primary";
+        case StepKind::has_received:
+            return "has-received";
+        case StepKind::route_clients:
+            return "route-clients";
+        case StepKind::make_standby:
+            return "make-standby";
     }
     return "unknown";
 }
@@ -103,6 +117,8 @@ std::string_view to_string(Kind kind) {
             return "take-siblings";
         case Kind::regroup:
             return "regroup";
+        case Kind::switchover:
+            return "switchover";
     }
     return "unknown";
 }
@@ -139,6 +155,9 @@ std::string Plan::text() const {
         text += "  lost: " + key.text() + "\n";
     for (const auto& remark : remarks)
         text += "  note: " + remark + "\n";
+    if (!obstacles.empty()) text += "  it cannot begin now:\n";
+    for (const auto& obstacle : obstacles)
+        text += "  - " + obstacle + "\n";
     return text;
 }
 

@@ -84,7 +84,15 @@ enum class StepKind : uint8_t {
     verify_streaming,
     set_synchronous_standby_names,  ///< to `argument` on target
     allow_writes,                   ///< default_transaction_read_only off on target
-    drop_slot  ///< slot `argument` on target, which nobody uses any more: it would hold back WAL
+    drop_slot,  ///< slot `argument` on target, which nobody uses any more: it would hold back WAL
+    // of a switchover
+    checkpoint,     ///< on target, so that its shutdown has little to write
+    stand_clear,    ///< target's agent promises nobody any more that it is not promoted
+    pause_clients,  ///< at router `argument`
+    stop_primary,   ///< target's agent stops it in order, and keeps it down
+    has_received,   ///< target has the shutdown checkpoint of `upstream`
+    route_clients,  ///< router `argument` leads to target, and lets clients go on
+    make_standby    ///< target's agent starts it as a standby of upstream, slot `argument`
 };
 std::string_view to_string(StepKind kind);
 
@@ -93,6 +101,7 @@ struct Step {
     InstanceKey target;
     InstanceKey upstream;
     std::string argument;
+    InstanceKey served;  ///< create_slot, drop_slot: the standby whose slot it is
     Lsn position;
     milliseconds deadline{10000};
     bool first = false;  ///< follow: of the hosts that the standby lists, `upstream` becomes the first
@@ -103,13 +112,19 @@ struct Step {
     std::string undo;       ///< what undoes it, for people; "" when nothing can or need
 };
 
+/// The standby that a step is about: where one fails, later ones about the same standby are left out.
+inline const InstanceKey& about(const Step& s) {
+    return s.served.valid() ? s.served : s.target;
+}
+
 enum class Kind : uint8_t {
     primary_failover,
     intermediate_failover,
     follow,
     move_up,
     take_siblings,
-    regroup
+    regroup,
+    switchover
 };
 std::string_view to_string(Kind kind);
 
@@ -121,6 +136,7 @@ struct Plan {
     std::vector<Step> steps;
     std::vector<InstanceKey> lost;     ///< replicas that cannot follow, known beforehand
     std::vector<std::string> remarks;  ///< what the operator should know
+    std::vector<std::string> obstacles;  ///< of a switchover: why it is not begun
     std::string text() const;          ///< readable, for --dry-run and the audit
 };
 
