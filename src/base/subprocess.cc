@@ -114,8 +114,9 @@ class SystemProcessRunner final : public ProcessRunner {
             ::close(pipe->read_end);
             co_return fail(ErrorKind::io, "cannot be watched, so it was ended: " + why, spec.argv[0]);
         }
+        if (spec.on_started) spec.on_started(*pid);
         posix::stream_descriptor ended(clock_.executor(), pidfd);
-        const auto output = std::make_shared<Output>(clock_.executor(), pipe->read_end, spec.output_limit);
+        const auto output = std::make_shared<Output>(clock_.executor(), pipe->read_end, spec);
         spawn(clock_.executor(), read_all(output));
         co_await wait_or_kill(ended, *pid, began + spec.timeout, result);
         result.took = clock_.now() - began;
@@ -123,15 +124,17 @@ class SystemProcessRunner final : public ProcessRunner {
         result.output = std::move(output->text);
         result.truncated = output->truncated;
         output->pipe.close();
+        output->told = nullptr;
         co_return result;
     }
 
   private:
     struct Output {
-        Output(const asio::any_io_executor& executor, int fd, size_t most)
-            : pipe(executor, fd), limit(most) {}
+        Output(const asio::any_io_executor& executor, int fd, const ProcessSpec& spec)
+            : pipe(executor, fd), limit(spec.output_limit), told(spec.on_output) {}
 
         void add(std::string_view more) {
+            if (told) told(more);
             const auto room = limit - std::min(limit, text.size());
             truncated = truncated || more.size() > room;
             text += more.substr(0, room);
@@ -147,6 +150,7 @@ class SystemProcessRunner final : public ProcessRunner {
 
         posix::stream_descriptor pipe;
         size_t limit;
+        std::function<void(std::string_view)> told;
         std::string text;
         bool truncated = false;
     };

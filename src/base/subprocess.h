@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,6 +15,11 @@ struct ProcessSpec {
     std::vector<std::pair<std::string, std::string>> environment;  ///< added to ours; later wins
     Duration timeout = seconds(60);                                ///< then the whole process group is killed
     size_t output_limit = 64UL * 1024;  ///< bytes of stdout and stderr together that are kept
+    /// Called with each piece of output as it comes, also beyond output_limit.
+    std::function<void(std::string_view)> on_output = nullptr;
+    /// Called once with the id of its process group, which is its own until run() has ended: for those who
+    /// want to end it earlier.
+    std::function<void(int)> on_started = nullptr;
 };
 
 struct ProcessResult {

@@ -57,6 +57,26 @@ TEST(Subprocess, OutputIsLimited) {
     EXPECT_EQ(done->exit_code, 0) << "a limit on what is kept must not block the program";
 }
 
+TEST(Subprocess, OutputIsToldAsItComes) {
+    auto spec = shell("echo one; echo two >&2; head -c 3000 /dev/zero");
+    std::string told;
+    spec.output_limit = 4;
+    spec.on_output = [&](std::string_view piece) { told += piece; };
+    const auto done = run(spec);
+    ASSERT_TRUE(done);
+    EXPECT_EQ(told, "one\ntwo\n" + std::string(3000, '\0'));
+    EXPECT_EQ(done->output, "one\n");
+}
+
+TEST(Subprocess, MayBeEndedByItsGroup) {
+    auto spec = shell("sleep 60 & wait");
+    spec.on_started = [](int group) { ::kill(-group, SIGKILL); };
+    const auto done = run(spec);
+    ASSERT_TRUE(done);
+    EXPECT_FALSE(done->timed_out);
+    EXPECT_EQ(done->exit_code, 128 + SIGKILL);
+}
+
 TEST(Subprocess, DeadlineKillsTheWholeGroup) {
     const auto pids = testing::TempDir() + "baton-subprocess-" + std::to_string(getpid());
     auto spec = shell("sleep 60 & echo $! > " + pids + "; echo begun; sleep 60");
