@@ -142,6 +142,10 @@ void Connection::answer(std::shared_ptr<Call> call, Result<void> result) {
     });
 }
 
+void Connection::look_arrived() const {
+    if (const auto* server = ground_.server(to_)) ground_.tell(&Watcher::look_arrived, *server);
+}
+
 void Connection::promotion_leaves() const {
     if (const auto* server = ground_.server(to_)) ground_.tell(&Watcher::promotion_sent, *server);
 }

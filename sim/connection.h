@@ -55,6 +55,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     void resume();
 
     /// Tells the watchers that a request for promotion leaves.
+    void look_arrived() const;
     void promotion_leaves() const;
 
   private:

@@ -53,6 +53,7 @@ Task<Looked> look_at(WatchPtr watch, Clock& clock, MonoTime deadline) {
         deadline);
     if (!looked) co_return std::unexpected(looked.error());
     seen->answered_at = clock.now();
+    watch->connection->look_arrived();
     co_return ObservationPtr(seen);
 }
 

@@ -233,6 +233,7 @@ void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end, Lsn partial
         note(fmt::format("follows to timeline {}", timeline()));
     }
     if (half_copied_) return;
+    if (end > position_) newest_ = ground_.scheduler.now();
     position_ = std::max(position_, end);
     if (partial > position_) partial_end_ = partial;
     receiver_->last_message = ground_.scheduler.now();
@@ -246,10 +247,10 @@ void Server::deliver(uint64_t generation, BranchPtr branch, Lsn end, Lsn partial
 
 void Server::schedule_replay(Lsn end) {
     const auto delayed = milliseconds(settings.recovery_min_apply_delay_ms);
-    later(draw(pace.replay) + replay_takes + delayed, [this, end] {
+    later(draw(pace.replay) + replay_takes + delayed, [this, end, committed = newest_] {
         if (replay_paused_ || end <= replayed_) return;
         replayed_ = std::min(end, position_);
-        last_commit_ = ground_.scheduler.now();
+        last_commit_ = committed;
     });
 }
 

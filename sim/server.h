@@ -287,6 +287,7 @@ class Server {
     std::optional<Lsn> half_copied_;  ///< of the timeline it went over to
     mutable Lsn oldest_wal_;          ///< what is before it was removed
     bool replay_paused_ = false;
+    MonoTime newest_{};       ///< when the last of its WAL reached it
     MonoTime last_commit_{};  ///< replayed or written
     std::map<std::string, topology::Slot> slots_;
     std::optional<Receiver> receiver_;

@@ -30,10 +30,18 @@ struct Branch {
 };
 using BranchPtr = std::shared_ptr<Branch>;
 
-/// Can a server at (branch, position) stream from one that writes or has `other`?
+/// Promoted apart from one point of one branch: their numbers and histories are the same.
+inline bool are_twins(const Branch& a, const Branch& b) {
+    return a.timeline == b.timeline && a.begins == b.begins && a.parent && a.parent == b.parent;
+}
+
+/// Can a server at (branch, position) stream from one that writes or has `other`? One that went over to its
+/// branch and has nothing of it yet has only the number, as any twin has.
 inline bool leads_to(const BranchPtr& branch, Lsn position, BranchPtr other) {
+    if (!branch) return false;
+    const bool bare = position <= branch->begins;
     for (; other; other = other->parent) {
-        if (other == branch) return true;
+        if (other == branch || (bare && are_twins(*branch, *other))) return true;
         if (position > other->begins) return false;
     }
     return false;

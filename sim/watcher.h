@@ -20,6 +20,8 @@ class Watcher {
     virtual void acknowledged(const Server& /*server*/, const Row& /*row*/, bool /*by_standbys*/) {}
     /// A manager asks this standby to promote itself.
     /// A manager sends this server a request to promote itself, which may never arrive.
+    /// A manager has the answer to its look at this server.
+    virtual void look_arrived(const Server& /*server*/) {}
     virtual void promotion_sent(const Server& /*server*/) {}
     virtual void promotion_asked(const Server& /*server*/) {}
     virtual void promoted(const Server& /*server*/) {}

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <tuple>
 #include <utility>
 
 #include "base/json_writer.h"
@@ -209,10 +210,14 @@ std::vector<std::string> World::hosts() const {
 /// Of two on timelines of the same number the one whose history standbys have, dead or alive: nobody else can
 /// have confirmed commits, and it is the one that an operator keeps.
 Server* World::leader() const {
+    // Of two with as many standbys, people take the one that was written on.
     const auto rank = [this](const Server& s) {
-        return std::pair(s.timeline(), std::ranges::count_if(servers_, [&](const auto& other) {
-                             return other->in_recovery() && other->branch() == s.branch();
-                         }));
+        return std::tuple(
+            s.timeline(),
+            std::ranges::count_if(
+                servers_,
+                [&](const auto& other) { return other->in_recovery() && other->branch() == s.branch(); }),
+            s.position());
     };
     Server* leader = nullptr;
     for (const auto& s : servers_) {

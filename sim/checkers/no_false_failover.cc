@@ -19,8 +19,8 @@ constexpr milliseconds connects_within{1100};
 /// could (it
 ///   follows it by its settings, the link is up, slot and history let it, its replay is not paused), all this
 ///   for the whole window; one that could but does not is given one wal_retrieve_retry_interval more;
-/// - while that server answers the manager itself: that it is full, that it refuses the password, or that it
-/// is
+/// - while that server answers the manager itself: that it is full, that it refuses the password, while no
+///   lock keeps looks waiting that it takes writes, or that it is
 ///   starting (which it may for PrimaryStartTimeoutSeconds).
 class NoFalseFailover final : public Onlooker {
   public:
@@ -32,7 +32,7 @@ class NoFalseFailover final : public Onlooker {
         changed();
         for (const auto& p : world().servers()) {
             if (p->in_recovery() || !forked_by(*p, x, r)) continue;
-            if (says_that_it_lives(*p)) {
+            if (says_that_it_lives(*p, x)) {
                 violated(fmt::format(
                     "{} is asked to promote itself while {} tells the manager itself that it lives, "
                     "and did so for the last {}",
@@ -47,11 +47,38 @@ class NoFalseFailover final : public Onlooker {
         }
     }
 
+    void look_arrived(const Server& p) override { heard_[&p] = world().now(); }
+    void promotion_sent(const Server& x) override { sent_.try_emplace(request(x), world().now()); }
+    void manager_started() override {
+        Onlooker::manager_started();
+        heard_.clear();
+        sent_.clear();
+    }
+
   private:
     using Pair = std::pair<const Server*, const Server*>;
 
-    bool says_that_it_lives(const Server& p) const {
-        if (!surely_answers(p, window()) || p.looks_blocked()) return false;
+    using Request = std::pair<std::string, const Server*>;
+
+    Request request(const Server& x) const {
+        const auto* r = open_recovery(x);
+        return {r != nullptr ? r->uid : std::string{}, &x};
+    }
+
+    /// No lock has kept looks waiting for the window, or one has got through since the lock ended, and before
+    /// the first request left: between two polls nobody can know that it ended.
+    bool lets_look(const Server& p, const Server& x) const {
+        const auto since = unlocked_.find(&p);
+        if (since == unlocked_.end()) return false;
+        if (world().now() - since->second >= window()) return true;
+        const auto heard = heard_.find(&p);
+        const auto sent = sent_.find(request(x));
+        const auto left = sent == sent_.end() ? world().now() : sent->second;
+        return heard != heard_.end() && heard->second >= since->second && heard->second < left;
+    }
+
+    bool says_that_it_lives(const Server& p, const Server& x) const {
+        if (!surely_answers(p, window()) || !lets_look(p, x)) return false;
         if (p.running()) return p.accepts_writes();
         const auto at = starting_.find(&p);
         return at != starting_.end() && world().now() - at->second < seconds(30);
@@ -76,6 +103,11 @@ class NoFalseFailover final : public Onlooker {
     void follow() override {
         const auto now = world().now();
         for (const auto& p : world().servers()) {
+            if (p->looks_blocked()) {
+                unlocked_.erase(p.get());
+            } else {
+                unlocked_.try_emplace(p.get(), now);
+            }
             if (p->in_recovery() || !p->listens() || p->running()) {
                 starting_.erase(p.get());
             } else {
@@ -104,7 +136,8 @@ class NoFalseFailover final : public Onlooker {
                (!slot->second.active || s.receives_from() == &p);
     }
 
-    std::map<const Server*, MonoTime> starting_;
+    std::map<const Server*, MonoTime> starting_, unlocked_, heard_;
+    std::map<Request, MonoTime> sent_;
     std::map<Pair, MonoTime> could_;
 };
 

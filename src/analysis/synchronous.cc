@@ -199,4 +199,8 @@ bool listed_as_synchronous(const Instance& primary, const Instance& standby) {
     });
 }
 
+bool listed(const Instance& primary, const Instance& standby) {
+    return primary.seen && standby.seen && !rows_of(primary, standby).empty();
+}
+
 }  // namespace baton::analysis

@@ -38,4 +38,7 @@ std::string standby_name(const topology::Instance& standby);
 /// be synchronous.
 bool listed_as_synchronous(const topology::Instance& primary, const topology::Instance& standby);
 
+/// Did the primary, when last seen, have a sender for this standby, in whichever state?
+bool listed(const topology::Instance& primary, const topology::Instance& standby);
+
 }  // namespace baton::analysis

@@ -149,14 +149,17 @@ Objection slot_wal_lost(const Question& q, const Instance& i) {
     return fmt::format("its slot {} on {} had lost WAL that it still needs", name, q.failed_key.text());
 }
 
-/// For a standby that this process never saw streaming: was it ever there to see it?
+/// For a standby that this process never saw streaming, perhaps because it was started a moment ago. It had
+/// been apart for at least as long as it was watched in vain, and for no longer than since the last
+/// transaction that it replayed was committed.
 Objection never_seen_streaming(const Question& q, const Instance& i) {
-    if (q.failed && q.failed->health.last_answer != MonoTime{}) {
-        return fmt::format("it was not streaming from {} while that answered", q.failed_key.text());
-    }
-    const auto allowed =
-        q.policy.maximum_disconnected + (q.suspected() ? q.now - *q.suspected() : Duration{});
+    const auto suspected = q.suspected().value_or(q.now);
     const auto age = i.seen->last_replayed_age;
+    const bool answered = q.failed && q.failed->health.last_answer != MonoTime{};
+    const bool in_vain = i.stopped_by && suspected - *i.stopped_by > q.policy.maximum_disconnected;
+    if (answered && (in_vain || !age))
+        return fmt::format("it was not streaming from {} while that answered", q.failed_key.text());
+    const auto allowed = q.policy.maximum_disconnected + (q.now - suspected);
     if (!age || *age <= allowed) return std::nullopt;
     return fmt::format("nobody saw it streaming, and the last transaction that it replayed is {} old",
                        duration_text(*age));
@@ -546,7 +549,9 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
         reject_losers(q, field.eligible, chosen, choice);
         const auto verdict = std::ranges::find(field.verdicts, &chosen, &Verdict::instance);
         choice.why = why_chosen(q, chosen, choice, *verdict);
-        if (const auto doubt = quorum_doubt(q, field.donors); doubt && forced) {
+        auto doubt = quorum_doubt(q, field.donors);
+        if (!doubt) doubt = missing_had_more(q, final_position);
+        if (doubt && forced) {
             choice.why += "; " + *doubt;
         } else if (doubt) {
             choice.rejected.push_back({chosen.key, Rejection::not_synchronous, *doubt});

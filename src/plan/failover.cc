@@ -71,6 +71,7 @@ std::string add_donor_slot(Draft& d) {
     add_step(d, Step{.kind = StepKind::create_slot,
                      .target = d.donor->key,
                      .argument = slot,
+                     .served = d.chosen.key,
                      .deadline = d.policy.follow_timeout,
                      .required = true,
                      .what = fmt::format("create slot {} on {}, for {} to catch up through", slot,
@@ -204,6 +205,7 @@ void add_donor_tidying(Draft& d, const std::string& slot) {
     add_step(d, Step{.kind = StepKind::drop_slot,
                      .target = d.donor->key,
                      .argument = slot,
+                     .served = d.chosen.key,
                      .deadline = d.policy.follow_timeout,
                      .what = fmt::format("drop slot {} on {}, which served the catching up", slot,
                                          d.donor->key.text())});

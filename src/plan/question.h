@@ -34,5 +34,6 @@ Objection another_may_lead(const Question& q, const Instance& i);
 Objection standbys_disagree(const Question& q, const Instance& i);
 Objection lost_out_of_sight(const Question& q, const Instance& i);
 Objection unseen_synchronous(const Question& q, const Instance& i);
+Objection missing_had_more(const Question& q, Lsn kept);
 
 }  // namespace baton::plan

@@ -192,6 +192,7 @@ bool add_slots(Plan& plan, const Rewire& how, const std::vector<Mover>& movers, 
                               fmt::format("create slot {} on {} for {}", m.slot, how.upstream.key.text(),
                                           m.replica->key.text()));
         step.argument = m.slot;
+        step.served = m.replica->key;
         step.undo = fmt::format("drop slot {} on {}", m.slot, how.upstream.key.text());
         plan.steps.push_back(std::move(step));
         any = true;
@@ -230,6 +231,7 @@ bool add_tidying(Plan& plan, const Rewire& how, const Mover& m, int phase) {
                           fmt::format("drop slot {} on {}, which {} no longer uses", old_name,
                                       m.old_upstream->key.text(), m.replica->key.text()));
     step.argument = old_name;
+    step.served = m.replica->key;
     step.required = false;
     plan.steps.push_back(std::move(step));
     return true;

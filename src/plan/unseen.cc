@@ -77,28 +77,70 @@ Objection unseen_synchronous(const Question& q, const Instance&) {
         (*missing)->key.text());
 }
 
+namespace {
+
+/// A primary that falls silent leaves a receiver in place until wal_receiver_timeout (0: for ever), or until
+/// we make it reconnect. One that ended sooner was ended by its sender or by hand: a primary that lives knows
+/// it.
+bool ended_of_itself(const Question& q, const Instance& i) {
+    const auto& health = q.failed->health;
+    const bool may_live = health.reach == topology::Reach::silent ||
+                          health.reach == topology::Reach::unresponsive ||
+                          health.reach == topology::Reach::unreachable;
+    const bool ours =
+        i.streamed_until && i.testimony_held_until && *i.testimony_held_until >= *i.streamed_until;
+    const milliseconds timeout(i.seen->settings.wal_receiver_timeout_ms);
+    return may_live && !ours && (timeout.count() == 0 || *i.stopped_by - health.last_answer < timeout);
+}
+
+}  // namespace
+
 /// A primary with FIRST goes on with the next standby when it has lost the first one. Where this manager did
 /// not see when the candidate lost it, that may have been long before the primary died, unless everybody who
 /// could have been next is there to be compared.
 Objection lost_out_of_sight(const Question& q, const Instance& i) {
-    if (!q.failed || !q.failed->seen || !i.streamed_until || !i.stopped_by) return std::nullopt;
+    if (!q.failed || !q.failed->seen || !i.stopped_by) return std::nullopt;
     const auto& settings = q.failed->seen->settings;
     const auto rule = analysis::parse_synchronous_standby_names(settings.synchronous_standby_names);
-    const auto unwatched = *i.stopped_by - *i.streamed_until;
-    if (!rule || rule->any || !analysis::waits_for_standbys(settings) || unwatched < primary_moves_on_after)
+    // One that this process never saw streaming may have lost it at any time before.
+    const auto unwatched = i.streamed_until ? *i.stopped_by - *i.streamed_until : Duration::max();
+    const bool late = unwatched >= primary_moves_on_after;
+    if (!rule || rule->any || !analysis::waits_for_standbys(settings) || (!late && !ended_of_itself(q, i)))
         return std::nullopt;
     const auto& all = q.cluster.instances;
     const auto missing = std::ranges::find_if(all, [&](const auto& other) {
+        // At once it goes on only with one that streamed already.
         return !other->known_as(q.failed_key) && !answers(*other) &&
-               rule->matches(analysis::standby_name(*other));
+               rule->matches(analysis::standby_name(*other)) && (late || analysis::listed(*q.failed, *other));
     });
     if (missing == all.end()) return std::nullopt;
     return fmt::format(
-        "it lost {} while this manager did not see it for {}; commits may have waited for {} since then, "
-        "which "
+        "it lost {} while this manager did not see it{}; commits may have waited for {} since then, which "
         "does not answer ('{}')",
-        q.failed_key.text(), analysis::duration_text(unwatched), (*missing)->key.text(),
-        settings.synchronous_standby_names);
+        q.failed_key.text(), i.streamed_until ? " for " + analysis::duration_text(unwatched) : std::string(),
+        (*missing)->key.text(), settings.synchronous_standby_names);
+}
+
+/// Who confirms commits changes. One that the primary had no more when it was last seen may have confirmed
+/// what those that are left never got, if they had lost the primary before it did: it had more than `kept`
+/// when it last answered.
+Objection missing_had_more(const Question& q, Lsn kept) {
+    if (!q.failed || !q.failed->seen || defect("ignore-synchronous-proof")) return std::nullopt;
+    const auto& settings = q.failed->seen->settings;
+    const auto rule = analysis::parse_synchronous_standby_names(settings.synchronous_standby_names);
+    if (!rule || !analysis::waits_for_standbys(settings)) return std::nullopt;
+    const auto& all = q.cluster.instances;
+    const auto missing = std::ranges::find_if(all, [&](const auto& other) {
+        if (other->known_as(q.failed_key) || answers(*other) || !other->seen || !other->is_standby())
+            return false;
+        return rule->matches(analysis::standby_name(*other)) && !analysis::listed(*q.failed, *other) &&
+               other->seen->timeline == q.timeline && other->seen->end_of_records() > kept;
+    });
+    if (missing == all.end()) return std::nullopt;
+    return fmt::format("{} does not answer, had {} more when it last did, and may have confirmed it ('{}')",
+                       (*missing)->key.text(),
+                       analysis::bytes_text(topology::bytes_ahead((*missing)->seen->end_of_records(), kept)),
+                       settings.synchronous_standby_names);
 }
 
 }  // namespace baton::plan

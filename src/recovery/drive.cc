@@ -272,8 +272,7 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         co_return false;
     }
     // The journal tells of each attempt beforehand; one in an earlier life may have got through.
-    const bool never_asked =
-        outcome.promotion_requests == 0 && std::ranges::count(requested_promotions(*c), key) <= 1;
+    const bool never_asked = outcome.promotion_requests == 0 && remembered(*c, key) <= 1;
     if (kind == ErrorKind::cancelled && never_asked) {
         co_await finish_since_it_is_over(c);
         co_return false;
@@ -284,7 +283,17 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         kind == ErrorKind::privilege ||
         (never_asked && (kind == ErrorKind::authentication || kind == ErrorKind::too_many_connections));
     const auto started_us = target != nullptr && target->seen ? target->seen->started_at_us : 0;
+    const bool asked_when_seen = target != nullptr && target->health.ok();
     const bool dead = target != nullptr && target->health.proven_dead() && co_await is_gone(c, key);
+    if (!dead && !refused_before && !never_asked) {
+        const auto later = co_await when_started(c, key);
+        const auto* now_is = later ? later->find(key) : nullptr;
+        if (now_is != nullptr && now_is->health.ok() && now_is->is_primary()) co_return true;
+        if (now_is != nullptr && started_anew(*now_is, started_us)) {
+            forgive(*c, key);
+            co_return false;
+        }
+    }
     if (dead && !refused_before) {
         c->taken_for_dead = key;
         c->taken_for_dead_started_us = started_us;
@@ -308,7 +317,8 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
         fmt::format(
             "{} was asked to promote itself and has not done so in time ({}). It may still do so, and "
             "therefore no other server is promoted; look at its log, then use recover",
-            key.text(), outcome.result.error().message));
+            key.text(), outcome.result.error().message),
+        asked_when_seen ? started_us : 0);
     co_return false;
 }
 
@@ -333,9 +343,7 @@ Task<int> Impl::rewire(CasePtr c, std::vector<std::vector<plan::Step>> rest) {
     std::set<InstanceKey> failed;
     int done = 0;
     for (auto& phase : rest) {
-        std::erase_if(phase, [&](const plan::Step& s) {
-            return failed.contains(s.kind == plan::StepKind::create_slot ? s.upstream : s.target);
-        });
+        std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(plan::about(s)); });
         if (phase.empty()) continue;
         for (const auto& outcome : co_await executor_.run_phase(c->record.cluster_id, phase, c->journal)) {
             const auto& step = outcome.step;
@@ -402,12 +410,20 @@ Task<bool> Impl::died_unfollowed(CasePtr c) {
         if (counts->agree == 0) co_return false;
         break;
     }
+    // The silent ones were waited for: that it refuses must be of this moment, for a firewall's word passes.
+    if (!(co_await is_gone(c, successor)) || stopped_) co_return false;
+    cluster = observer_.cluster(c->record.cluster_id);
+    const auto* gone = cluster ? cluster->find(successor) : nullptr;
+    if (gone == nullptr) co_return false;
     c->journal->note(
         fmt::format("{} died before anybody followed it, and what it wrote is on no server that answers: "
                     "choosing another "
                     "candidate",
                     successor.text()));
-    if (cluster->find(successor)->is_primary()) c->replaced = successor;
+    if (gone->is_primary()) c->replaced = successor;
+    // The next one may have to catch up first: this one is looked at again just before the request.
+    c->taken_for_dead = successor;
+    c->taken_for_dead_started_us = gone->seen ? gone->seen->started_at_us : 0;
     c->excluded.push_back(successor);
     c->candidate.reset();
     c->record.successor.reset();
@@ -538,10 +554,12 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
 
 /// Ends without a successor, and says for good who may have become one: nobody else is promoted unless an
 /// operator asks for it.
-Task<void> Impl::finish_in_doubt(CasePtr c, InstanceKey asked, std::string error) {
+/// `started_us`: when the postmaster had started that was asked, where that is known.
+Task<void> Impl::finish_in_doubt(CasePtr c, InstanceKey asked, std::string error, int64_t started_us) {
     c->blocks = true;
-    c->journal->mark(fmt::format("it is not known whether {} has promoted itself", asked.text()),
-                     doubt_about(asked, c->taken_for_dead == asked ? c->taken_for_dead_started_us : 0));
+    c->journal->mark(
+        fmt::format("it is not known whether {} has promoted itself", asked.text()),
+        doubt_about(asked, c->taken_for_dead == asked ? c->taken_for_dead_started_us : started_us));
     co_await finish(c, false, std::move(error));
 }
 

@@ -135,24 +135,63 @@ Task<bool> Impl::is_gone(CasePtr c, InstanceKey key) {
             for (const auto* below : before->replicas_of(key))
                 asked.push_back(below->key);
         }
+        const auto asked_at = clock_.now();
         co_await observer_.look_again(asked, clock_.now() + look_deadline);
         const auto cluster = observer_.cluster(c->record.cluster_id);
         if (!proven_dead(cluster.get(), key)) co_return false;
-        if (proven_gone(*cluster, key)) co_return true;
+        if (proven_gone(*cluster, key)) {
+            if (clock_.now() - asked_at <= analysis_fresh) co_return true;
+            // Somebody below it kept us waiting: its own refusal must be of this moment, too.
+            co_await observer_.look_again({key}, clock_.now() + look_deadline);
+            const auto now = observer_.cluster(c->record.cluster_id);
+            co_return proven_dead(now.get(), key);
+        }
         if (stopped_ || clock_.now() >= deadline) co_return false;
     }
 }
 
+/// Whether one that is starting remembers the request is known when it answers.
+Task<ClusterPtr> Impl::when_started(CasePtr c, InstanceKey key) {
+    for (const auto deadline = clock_.now() + options_.plan.promotion_timeout;;
+         co_await clock_.sleep_for(gone_pause)) {
+        const auto cluster = observer_.cluster(c->record.cluster_id);
+        const auto* i = cluster ? cluster->find(key) : nullptr;
+        if (i == nullptr || i->health.reach != topology::Reach::starting) co_return cluster;
+        if (stopped_ || clock_.now() >= deadline) co_return cluster;
+        co_await observer_.look_again({key}, clock_.now() + look_deadline);
+    }
+}
+
+/// It may be chosen again, once: it may die of each promotion.
+void Impl::forgive(Case& c, const InstanceKey& key) {
+    c.journal->note(key.text() + " was started anew and has forgotten the request: choosing again");
+    std::erase(c.excluded, key);
+    if (c.forgotten.contains(key)) c.excluded.push_back(key);
+    c.forgotten[key] = std::ranges::count(requested_promotions(c), key);
+    if (c.taken_for_dead == key) c.taken_for_dead.reset();
+}
+
+/// Requests to it that it may still act upon.
+std::ptrdiff_t Impl::remembered(const Case& c, const InstanceKey& key) const {
+    const auto f = c.forgotten.find(key);
+    return std::ranges::count(requested_promotions(c), key) - (f == c.forgotten.end() ? 0 : f->second);
+}
+
 /// Just before somebody else is asked: is the one that was asked first, and then refused connections, still
 /// gone? A firewall may have refused in its place. One that was started anew does not remember (the request
-/// is a file that a starting postmaster removes). True: the recovery has ended in doubt.
+/// is a file that a starting postmaster removes). True: not now: the recovery has ended in doubt, or another
+/// choice is to be made.
 Task<bool> Impl::passed_over_lives(CasePtr c) {
     if (!c->taken_for_dead || defect("trust-old-snapshot")) co_return false;
     const auto key = *c->taken_for_dead;
     if (co_await is_gone(c, key)) co_return false;
-    const auto cluster = observer_.cluster(c->record.cluster_id);
+    const auto cluster = co_await when_started(c, key);
     const auto* i = cluster ? cluster->find(key) : nullptr;
-    if (stopped_ || i == nullptr || started_anew(*i, c->taken_for_dead_started_us)) co_return false;
+    if (stopped_ || i == nullptr) co_return false;
+    if (started_anew(*i, c->taken_for_dead_started_us)) {
+        forgive(*c, key);
+        co_return true;
+    }
     co_await finish_in_doubt(c, key,
                              key.text() +
                                  " was asked to promote itself, refused connections, and does so no more: "

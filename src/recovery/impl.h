@@ -57,6 +57,8 @@ struct Case {
     std::optional<InstanceKey>
         taken_for_dead;                     ///< the last of them that was asked and then refused connections
     int64_t taken_for_dead_started_us = 0;  ///< when that one's postmaster had started
+    /// So many of the requests to it were lost when it was started anew.
+    std::map<InstanceKey, std::ptrdiff_t> forgotten;
     InstanceKey replaced;  ///< who is to be replaced now: the failed one, or a successor that died
 };
 using CasePtr = std::shared_ptr<Case>;
@@ -140,6 +142,9 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<bool> still_lost(CasePtr c);
     Task<bool> is_gone(CasePtr c, InstanceKey key);
     Task<bool> passed_over_lives(CasePtr c);
+    Task<ClusterPtr> when_started(CasePtr c, InstanceKey key);
+    void forgive(Case& c, const InstanceKey& key);
+    std::ptrdiff_t remembered(const Case& c, const InstanceKey& key) const;
     Task<bool> over_meanwhile(CasePtr c);
     Task<std::vector<StepOutcome>> unfit_by_now(std::string cluster_id, std::vector<plan::Step> phase,
                                                 MonoTime planned);
@@ -158,7 +163,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<int> run_post_hooks(CasePtr c);
     Task<int> hooks_of(CasePtr c, std::string name, std::vector<std::string> commands);
     Task<void> finish(CasePtr c, bool success, std::string error);
-    Task<void> finish_in_doubt(CasePtr c, InstanceKey asked, std::string error);
+    Task<void> finish_in_doubt(CasePtr c, InstanceKey asked, std::string error, int64_t started_us = 0);
     void end_detections(const InstanceKey& failed);
     void mark_lost(Case& c);
     void publish_key_values(const Case& c);

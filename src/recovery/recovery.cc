@@ -143,7 +143,7 @@ Task<Result<Executed>> Impl::execute(plan::Plan plan) {
         const auto& step = outcome.step;
         audit("relocate-below", step.target, {}, (outcome.result ? "done: " : "failed: ") + step.what);
         if (!outcome.result) {
-            if (failed.insert(step.target).second)
+            if (failed.insert(plan::about(step)).second)
                 executed.failed.emplace_back(step.target, outcome.result.error());
             // Nobody is led to a slot that was not made, and where it came from nothing is tidied up.
             ended = ended || step.required;
@@ -154,7 +154,7 @@ Task<Result<Executed>> Impl::execute(plan::Plan plan) {
     const auto planned = clock_.now();
     for (auto& phase : phases(plan)) {
         const auto drop_failed = [&] {
-            std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(s.target); });
+            std::erase_if(phase, [&](const plan::Step& s) { return failed.contains(plan::about(s)); });
         };
         drop_failed();
         for (const auto& outcome : co_await unfit_by_now(plan.cluster_id, phase, planned))

@@ -39,7 +39,7 @@ std::vector<InstanceKey> Impl::requested_promotions(const Case& c) const {
 /// The last of them that is neither passed over nor proven dead: nobody else may be promoted.
 std::optional<InstanceKey> Impl::outstanding(const topology::Cluster& cluster, const Case& c) const {
     for (const auto& key : requested_promotions(c) | std::views::reverse) {
-        if (std::ranges::find(c.excluded, key) != c.excluded.end()) continue;
+        if (std::ranges::find(c.excluded, key) != c.excluded.end() || remembered(c, key) <= 0) continue;
         const auto* i = cluster.find(key);
         if (i != nullptr && !i->health.proven_dead()) return key;
     }

@@ -149,6 +149,24 @@ TEST(Checkers, PrimaryTellsTheManagerThatItIsFull) {
     EXPECT_EQ(watched.speakers(), Speakers{"no_false_failover"}) << watched.texts();
 }
 
+/// The manager looks once a second: between two looks it cannot know that a lock ended.
+TEST(Checkers, LockThatKeptLooksWaitingHasEnded) {
+    const auto promoted_after = [](Duration since) {
+        auto watched = by_hand();
+        watched.server("p").block_looks(true);
+        for (const auto* s : {"s1", "s2"})
+            watched->network().set("p", s, Link::silent);
+        watched->links_changed();
+        watched.run_for(seconds(5));
+        watched.server("p").block_looks(false);
+        watched.run_for(since);
+        watched.promote("p", "s1");
+        return watched.speakers();
+    };
+    EXPECT_EQ(promoted_after(milliseconds(100)), Speakers{});
+    EXPECT_EQ(promoted_after(seconds(5)), Speakers{"no_false_failover"});
+}
+
 TEST(Checkers, PrimaryIsInCrashRecovery) {
     auto watched = by_hand([](World& w) { w["p"].pace.crash_recovery = {seconds(5), seconds(6)}; });
     watched.run_for(seconds(5));

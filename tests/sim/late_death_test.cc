@@ -55,6 +55,28 @@ TEST(LateDeath, Scenario20OnceSomebodyFollowedTheBlockPeriodHolds) {
     EXPECT_EQ(world->promotions(), 1) << world->trace().text();
 }
 
+/// A starting postmaster removes the file that asks for a promotion: whom its supervisor started again may be
+/// chosen again.
+TEST(LateDeath, Scenario20CandidateIsStartedAgainDuringItsPromotion) {
+    for (const auto* point : {"recovery failed after", "choosing another candidate"}) {
+        auto world = three_nodes();
+        auto& s1 = (*world)["s1"];
+        s1.pace.start = {seconds(3), seconds(3)};
+        (*world)["p"].kill();
+        const auto told = [&](const char* what) {
+            return world->run_until([&] { return world->trace().contains(what); }, seconds(5));
+        };
+        ASSERT_TRUE(told("recovery promote s1:5432")) << world->trace().text();
+        world->run_for(milliseconds(5));
+        s1.kill();
+        ASSERT_TRUE(told(point)) << world->trace().text();
+        s1.start();
+        world->run_for(seconds(30));
+        EXPECT_EQ(world->promotions(), 1) << point << "\n" << world->trace().text();
+        EXPECT_EQ(world->writable().size(), 1U) << point << "\n" << world->trace().text();
+    }
+}
+
 TEST(LateDeath, Scenario20NobodyIsPassedOverForOneThatIsOutOfSight) {
     auto world = three_nodes();
     (*world)["p"].kill();

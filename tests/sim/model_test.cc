@@ -72,6 +72,13 @@ TEST(ModelWal, BranchesShareWhatLiesBeforeTheFork) {
     EXPECT_FALSE(leads_to(one, Lsn{300}, two)) << "it is past the fork";
     EXPECT_FALSE(leads_to(two, Lsn{300}, one));
     EXPECT_EQ(history_of(*two).left_at(1), Lsn{200});
+    const auto twin = std::make_shared<Branch>();
+    twin->timeline = 2;
+    twin->parent = one;
+    twin->begins = Lsn{200};
+    EXPECT_TRUE(leads_to(twin, Lsn{200}, two)) << "it has nothing but the number";
+    EXPECT_FALSE(leads_to(twin, Lsn{300}, two));
+    EXPECT_FALSE(leads_to(twin, Lsn{200}, one)) << "it went over to timeline 2";
 }
 
 struct CommitCase {

@@ -227,5 +227,36 @@ TEST(Regressions, SilentHostStandsBehindInTheList) {
     expect_no_violation(s);
 }
 
+/// Seed 540910. Two were promoted apart from one point, and a standby that had only the number of the first
+/// was led to the second.
+TEST(Regressions, TwoPromotedFromOnePoint) {
+    auto below = standby("s4", "s1");
+    below.rule = "must_not";
+    auto s = story(
+        540910, {standby("s1"), standby("s2"), standby("s3"), below}, milliseconds(100), 3600, 14037.5,
+        {fault(FaultKind::hang, 1444.5, 43.3, "primary"), fault(FaultKind::kill, 3099.9, 2145.8, "primary"),
+         fault(FaultKind::kill, 3294.3, 0, "primary")});
+    configure(s, pre_and_post_hooks);
+    s.layout.several_hosts = true;
+    s.layout.router = true;
+    s.layout.retry_interval_ms = 500;
+    expect_no_violation(s);
+}
+
+/// Seed 496137. A lock that had kept looks waiting ended between two polls, and nobody could know.
+TEST(Regressions, LockEndedBetweenTwoPolls) {
+    auto delayed = standby("s2", "s1");
+    delayed.apply_delay_ms = 2000;
+    auto first = standby("s1");
+    first.rule = "prefer";
+    auto s = story(496137, {first, delayed}, milliseconds(100), 10, 11422.5,
+                   {fault(FaultKind::block_looks, 1028.1, 0, "primary"),
+                    between({"client", "s1"}, fault(FaultKind::partition, 5382.5, 7027.7, {}))});
+    s.layout.synchronous = "FIRST 1 (p, s1, s2)";
+    s.layout.retry_interval_ms = 5000;
+    s.layout.receiver_timeout_ms = 5000;
+    expect_no_violation(s);
+}
+
 }  // namespace
 }  // namespace baton::sim

@@ -106,5 +106,63 @@ TEST(Regressions, SlotIsLostBeforeAReceiverMustReconnect) {
     expect_no_violation(s);
 }
 
+/// Seed 538289. A new primary that hung refused behind a firewall for a moment, and was replaced when it no
+/// longer did.
+TEST(Regressions, SuccessorRefusedLongAgo) {
+    auto s = story(538289, {standby("s1"), without_slot(standby("s2"))}, milliseconds(20), 3600, 14125.6,
+                   {fault(FaultKind::power_off, 627.3, 0, "primary"),
+                    fault(FaultKind::reject, 3954.4, 415.6, "s1", "manager"),
+                    after(Trigger::promotion, fault(FaultKind::hang, 34.9, 2604.9, "primary"))});
+    s.layout.segment_copy = milliseconds(210);
+    s.layout.router = true;
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
+/// Seed 417708. The primary lost the slot of its synchronous standby and went on with the next one, and both
+/// were out of sight at once.
+TEST(Regressions, PrimaryWentOnWithTheNextOneAtOnce) {
+    auto s = story(417708, {standby("s1"), without_slot(standby("s2"))}, milliseconds(5), 3600, 7105.7,
+                   {fault(FaultKind::lose_slot, 718.4, 2591.1, "primary", "s1"),
+                    between({"p", "client", "s2"}, fault(FaultKind::partition, 794.6, 5950.6, {}))});
+    s.layout.synchronous = "FIRST 1 (p, s1, s2)";
+    s.layout.segment_copy = milliseconds(13);
+    s.layout.retry_interval_ms = 5000;
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
+/// Seed 459790. The one that confirmed was away, and one that had left long before was compared with nobody.
+TEST(Regressions, TheOneThatConfirmedIsStillStarting) {
+    auto s = story(
+        459790, {standby("s1"), standby("s2"), standby("s3", "s2")}, milliseconds(100), 4, 11156.1,
+        {fault(FaultKind::power_off, 1223.3, 9440.4, "s2"), fault(FaultKind::kill, 4924.4, 5300.5, "s1"),
+         fault(FaultKind::power_off, 8894, 0, "primary")});
+    s.layout.synchronous = "ANY 1 (p, s1, s2, s3)";
+    s.layout.several_hosts = true;
+    s.layout.retry_interval_ms = 5000;
+    expect_no_violation(s);
+}
+
+/// Seeds 448200 and 464367. A manager that was restarted while the standbys were away for a moment promoted
+/// nobody, since it had not seen them stream.
+TEST(Regressions, RestartedWhileStandbysWereAway) {
+    auto killed =
+        story(448200, {standby("s1")}, milliseconds(5), 3600, 14286.2,
+              {fault(FaultKind::kill_manager, 1412.4, 119.2, {}), fault(FaultKind::kill, 1528.5, 0, "s1"),
+               fault(FaultKind::kill, 5667.8, 0, "primary")});
+    configure(killed, pre_and_post_hooks);
+    killed.former_returns = false;
+    killed.layout.retry_interval_ms = 500;
+    expect_no_violation(killed);
+    auto crashed = story(464367, {standby("s1")}, milliseconds(20), 3600, 13455.7,
+                         {fault(FaultKind::kill_manager, 2230.5, 3507.9, {}),
+                          fault(FaultKind::crash_backend, 4580.7, 5.6, "primary"),
+                          fault(FaultKind::power_off, 6439.1, 0, "primary")});
+    crashed.former_returns = false;
+    crashed.layout.retry_interval_ms = 5000;
+    expect_no_violation(crashed);
+}
+
 }  // namespace
 }  // namespace baton::sim

@@ -105,6 +105,13 @@ TEST(ChooseCandidate, never_throws_received_wal_away_for_a_preference) {
 TEST(ChooseCandidate, rejects_with_a_reason) {
     const auto slot_lost = [](auto&, Observation& o) { o.slots = {{.name = "s1", .wal_status = "lost"}}; };
     const auto s1 = [](auto change) { return dead_primary().on("s1").with(change); };
+    const auto came_late = [&](int watched_ms, int replayed_ms) {
+        return s1([=](auto& i, Observation& o) {
+            i.streamed_until.reset();
+            i.stopped_by = now - milliseconds(watched_ms);
+            o.last_replayed_age = milliseconds(replayed_ms);
+        });
+    };
     const Case cases[] = {
         {"unreachable", dead_primary().on("s1").down(), "s2; s1:unreachable s3:lower-preference"},
         {"not asked since the suspicion", dead_primary().on("s1").not_asked_since(),
@@ -163,6 +170,12 @@ TEST(ChooseCandidate, rejects_with_a_reason) {
          "s1; s2:lower-preference s3:lower-preference"},
         {"66: never seen streaming while the primary answered",
          s1([](auto& i, auto&) { i.streamed_until.reset(); }),
+         "s2; s1:disconnected-too-long s3:lower-preference"},
+        {"66: this manager came a moment ago, and it was there not long before", came_late(700, 3000),
+         "s1; s2:lower-preference s3:lower-preference"},
+        {"66: watched in vain for too long", came_late(400'000, 3000),
+         "s2; s1:disconnected-too-long s3:lower-preference"},
+        {"66: what it replayed last is old", came_late(700, 3'600'000),
          "s2; s1:disconnected-too-long s3:lower-preference"},
         {"another major version", s1([](auto&, Observation& o) { o.version_num = 140012; }),
          "s2; s1:older-major-version s3:lower-preference"},
@@ -424,9 +437,11 @@ TEST(ChooseCandidate, one_that_lost_a_primary_with_FIRST_out_of_sight_may_have_b
     const auto lost_within = [](Duration d) {
         return [d](auto& i, auto&) { i.stopped_by = *i.streamed_until + d; };
     };
-    const auto world = [&](const char* rule, Duration unwatched, Reach s2) {
-        auto w = make_cluster().primary("p").synchronous(rule).sender("s1", "sync").sender("s2", "potential");
-        w.standby("s1").standby("s2").dies("p");
+    const auto world = [&](const char* rule, Duration unwatched, Reach s2, Reach p = Reach::refused,
+                           bool both_listed = true) {
+        auto w = make_cluster().primary("p").synchronous(rule).sender("s1", "sync");
+        if (both_listed) w.sender("s2", "potential");
+        w.standby("s1").standby("s2").dies("p", p);
         w.on("s1").with(lost_within(unwatched));
         return s2 == Reach::answering ? w : w.on("s2").down(s2);
     };
@@ -444,6 +459,23 @@ TEST(ChooseCandidate, one_that_lost_a_primary_with_FIRST_out_of_sight_may_have_b
          "s1; s2:unreachable"},
         {"the next one is there", world("FIRST 1 (s1, s2)", seconds(20), Reach::answering),
          "s1; s2:not-synchronous"},
+        {"ended while the primary is only silent",
+         world("FIRST 1 (s1, s2)", seconds(1), Reach::silent, Reach::silent),
+         "nobody; s1:not-synchronous s2:unreachable"},
+        {"we ended it ourselves",
+         world("FIRST 1 (s1, s2)", seconds(1), Reach::silent, Reach::silent)
+             .on("s1")
+             .with([](auto& i, auto&) { i.testimony_held_until = *i.streamed_until + seconds(1); }),
+         "s1; s2:unreachable"},
+        {"the next one was not there either",
+         world("FIRST 1 (s1, s2)", seconds(1), Reach::silent, Reach::silent, false), "s1; s2:unreachable"},
+        {"never seen streaming",
+         world("FIRST 1 (s1, s2)", seconds(1), Reach::silent).on("s1").with([](auto& i, Observation& o) {
+             i.streamed_until.reset();
+             i.stopped_by = now - seconds(1);
+             o.last_replayed_age = milliseconds(3000);
+         }),
+         "nobody; s1:not-synchronous s2:unreachable"},
     };
     for (const auto& c : cases)
         EXPECT_EQ(summary(choose(c.world)), c.expected) << c.what;
