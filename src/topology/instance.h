@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "topology/host.h"
 #include "topology/observation.h"
 
 namespace baton::topology {
@@ -102,12 +103,20 @@ struct Instance {
     std::optional<MonoTime> testimony_held_until;
     std::optional<MonoTime> streamed_until;  ///< last time that it was seen streaming
     std::optional<MonoTime> stopped_by;      ///< first look since then that saw it without a sender
+    std::optional<Host> host;  ///< what the agent beside it says; nothing where there never was one
 
     bool is_primary() const { return role == Role::primary; }
     bool is_standby() const { return role == Role::standby; }
     /// Streams right now, by its last answer, and that answer is good.
     bool replicating() const { return health.ok() && seen && seen->receiving() && !seen->replay_paused; }
     bool known_as(const InstanceKey& other) const;
+    /// By the word of its agent, which keeps it so. Where it answered us after that word the agent guards
+    /// another server than we see, and its word proves nothing.
+    bool kept_down() const {
+        if (!host || !host->kept_down()) return false;
+        return !(health.ok() && seen && seen->asked_at > host->state_since);
+    }
+    bool proven_dead() const { return health.proven_dead() || kept_down(); }
 };
 
 }  // namespace baton::topology
