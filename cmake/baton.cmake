@@ -22,7 +22,7 @@ endif()
 # Rooms that read what comes from outside tell the fuzz targets which branches they took. The unit tests of the same tree
 # use the same objects: to compile every room a second time would cost more than the counters do. These are flags of
 # code generation only (unlike -fsanitize=fuzzer-no-link, which says the same), so that the precompiled header is shared.
-set(BATON_FUZZED_ROOMS base config topology analysis engine store http cli doctor)
+set(BATON_FUZZED_ROOMS base config topology analysis engine store agent http cli doctor)
 set(BATON_FUZZ_FLAGS -fsanitize-coverage=inline-8bit-counters,indirect-calls,trace-cmp,pc-table
                      -fno-builtin-memcmp -fno-builtin-strcmp)
 

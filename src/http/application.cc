@@ -100,7 +100,7 @@ Application::Application(Context context, ServerOptions options, std::vector<Rou
         spdlog::warn("route {} is declared twice; the first one counts", pattern);
 }
 
-bool Application::certificate_accepted(const config::Config& config, const Peer& peer,
+bool Application::certificate_accepted(const config::Config& config, const net::Peer& peer,
                                        const std::string& path) const {
     if (!options_.use_tls || !options_.verify_clients) return true;
     const auto status_path = options_.status_endpoint == usual_status_endpoint

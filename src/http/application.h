@@ -7,7 +7,7 @@
 #include "http/auth.h"
 #include "http/router.h"
 #include "http/server.h"
-#include "http/stream.h"
+#include "net/stream.h"
 
 namespace baton::http {
 
@@ -16,7 +16,7 @@ struct Incoming {
     std::string method;
     std::string target;
     Headers headers;
-    const Peer& peer;
+    const net::Peer& peer;
 };
 
 /// From a request to an answer: target, credentials, route, permission, handler. Knows nothing of sockets.
@@ -31,7 +31,8 @@ class Application {
     Task<Response> answer(const Incoming& incoming) const;
 
   private:
-    bool certificate_accepted(const config::Config& config, const Peer& peer, const std::string& path) const;
+    bool certificate_accepted(const config::Config& config, const net::Peer& peer,
+                              const std::string& path) const;
     Task<Response> run(const Route& route, const Request& request) const;
 
     Context context_;

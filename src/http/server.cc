@@ -15,8 +15,8 @@
 #include "base/async.h"
 #include "http/application.h"
 #include "http/events.h"
-#include "http/listen.h"
 #include "http/session.h"
+#include "net/listen.h"
 
 namespace baton::http {
 
@@ -62,8 +62,10 @@ class ServerImpl final : public Server {
     Task<void> accept_all(std::shared_ptr<typename Protocol::acceptor> acceptor);
     template <class Socket>
     void admit(Socket socket, Worker& worker);
-    std::unique_ptr<Stream> stream_for(Tcp::socket socket);
-    std::unique_ptr<Stream> stream_for(Unix::socket socket) { return make_stream(std::move(socket)); }
+    std::unique_ptr<net::Stream> stream_for(Tcp::socket socket);
+    std::unique_ptr<net::Stream> stream_for(Unix::socket socket) {
+        return net::make_stream(std::move(socket));
+    }
     Task<void> serve(std::shared_ptr<Session> session, Worker& worker);
     template <class Socket>
     Task<void> refuse(Socket socket);
@@ -78,7 +80,7 @@ class ServerImpl final : public Server {
     std::shared_ptr<ServerFigures> figures_;
     std::shared_ptr<EventHub> events_;
     std::shared_ptr<const Application> application_;
-    std::shared_ptr<TlsContext> tls_;
+    std::shared_ptr<net::TlsContext> tls_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::shared_ptr<Tcp::acceptor> tcp_;
     std::shared_ptr<Unix::acceptor> unix_;
@@ -92,10 +94,10 @@ class ServerImpl final : public Server {
 
 Result<void> ServerImpl::prepare_tls() {
     if (!options_.use_tls) return {};
-    auto made = make_tls_context({.certificate_file = options_.certificate_file,
-                                  .key_file = options_.key_file,
-                                  .ca_file = options_.ca_file,
-                                  .ask_for_client_certificate = options_.verify_clients});
+    auto made = net::make_tls_context({.certificate_file = options_.certificate_file,
+                                       .key_file = options_.key_file,
+                                       .ca_file = options_.ca_file,
+                                       .ask_for_client_certificate = options_.verify_clients});
     if (!made) return std::unexpected(made.error());
     tls_ = std::move(*made);
     return {};
@@ -104,12 +106,12 @@ Result<void> ServerImpl::prepare_tls() {
 Result<void> ServerImpl::listen() {
     const auto executor = workers_.front()->io.get_executor();
     if (!options_.listen_socket.empty()) {
-        auto acceptor = listen_unix(executor, options_.listen_socket);
+        auto acceptor = net::listen_unix(executor, options_.listen_socket);
         if (!acceptor) return std::unexpected(acceptor.error());
         unix_ = std::make_shared<Unix::acceptor>(std::move(*acceptor));
         return {};
     }
-    auto acceptor = listen_tcp(executor, options_.listen_address);
+    auto acceptor = net::listen_tcp(executor, options_.listen_address);
     if (!acceptor) return std::unexpected(acceptor.error());
     tcp_ = std::make_shared<Tcp::acceptor>(std::move(*acceptor));
     port_ = tcp_->local_endpoint().port();
@@ -152,7 +154,7 @@ Task<void> ServerImpl::accept_all(std::shared_ptr<typename Protocol::acceptor> a
             co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, code));
             continue;
         }
-        close_on_exec(socket.native_handle());
+        net::close_on_exec(socket.native_handle());
         admit(std::move(socket), worker);
     }
 }
@@ -173,8 +175,8 @@ void ServerImpl::admit(Socket socket, Worker& worker) {
     });
 }
 
-std::unique_ptr<Stream> ServerImpl::stream_for(Tcp::socket socket) {
-    return tls_ ? tls_->make_stream(std::move(socket)) : make_stream(std::move(socket));
+std::unique_ptr<net::Stream> ServerImpl::stream_for(Tcp::socket socket) {
+    return tls_ ? tls_->make_stream(std::move(socket)) : net::make_stream(std::move(socket));
 }
 
 Task<void> ServerImpl::serve(std::shared_ptr<Session> session, Worker& worker) {
@@ -193,7 +195,7 @@ Task<void> ServerImpl::refuse(Socket socket) {
         std::to_string(body.size()) + "\r\n\r\n" + body;
     // Under TLS a plain answer would be noise: there the connection just ends.
     if (tls_) co_return;
-    auto stream = make_stream(std::move(socket));
+    auto stream = net::make_stream(std::move(socket));
     if (co_await stream->write(text, seconds(1))) co_await stream->close(milliseconds(200));
 }
 

@@ -126,7 +126,7 @@ class Session::Writer final : public BodyWriter {
     bool closed_ = false;
 };
 
-Session::Session(std::unique_ptr<Stream> stream, std::shared_ptr<const Application> application,
+Session::Session(std::unique_ptr<net::Stream> stream, std::shared_ptr<const Application> application,
                  std::shared_ptr<ServerFigures> figures, SessionLimits limits)
     : stream_(std::move(stream)),
       application_(std::move(application)),

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "http/application.h"
-#include "http/stream.h"
+#include "net/stream.h"
 
 namespace baton::http {
 
@@ -22,7 +22,7 @@ struct SessionLimits {
 /// A handler may take as long as it likes. Used on one thread.
 class Session : public std::enable_shared_from_this<Session> {
   public:
-    Session(std::unique_ptr<Stream> stream, std::shared_ptr<const Application> application,
+    Session(std::unique_ptr<net::Stream> stream, std::shared_ptr<const Application> application,
             std::shared_ptr<ServerFigures> figures, SessionLimits limits);
 
     /// Ends when the connection is over.
@@ -45,7 +45,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<bool> write_pieces(std::string_view text);
     Task<void> watch_for_leaving(std::shared_ptr<Writer> writer);
 
-    std::unique_ptr<Stream> stream_;
+    std::unique_ptr<net::Stream> stream_;
     std::shared_ptr<const Application> application_;
     std::shared_ptr<ServerFigures> figures_;
     const SessionLimits limits_;

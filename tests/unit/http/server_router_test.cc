@@ -145,7 +145,7 @@ TEST(Router, EveryReadingRouteAnswersBeforeThereIsAnythingToSee) {
     testing::FakeWorld world;
     world.control.change_view([](control::View& v) { v = {}; });
     const Application application(Context{world.control}, {}, all_routes({}));
-    const Peer peer{.address = "10.0.0.9"};
+    const net::Peer peer{.address = "10.0.0.9"};
     for (const auto& r : all_routes({})) {
         if (r.needs_write) continue;
         std::string target;

@@ -56,7 +56,7 @@ class SessionTest : public ::testing::Test {
         client_ = std::make_unique<Socket>(std::move(near));
         const auto application =
             std::make_shared<const Application>(Context{world_.control}, ServerOptions{}, routes());
-        session_ = std::make_shared<Session>(make_stream(std::move(far)), application, figures_, limits);
+        session_ = std::make_shared<Session>(net::make_stream(std::move(far)), application, figures_, limits);
         asio::co_spawn(io_, [session = session_] { return session->run(); }, asio::detached);
         thread_ = std::thread([this] { io_.run(); });
     }

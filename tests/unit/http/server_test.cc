@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "fake_control.h"
-#include "http/stream_impl.h"
 #include "server_client.h"
 
 namespace baton::http {
@@ -345,13 +344,6 @@ TEST_F(HttpServer, PrefixAndStatusEndpoint) {
     begin(options);
     EXPECT_EQ(fetch(port(), "/healthz").body, "fine");
     EXPECT_EQ(fetch(port(), "/ha/api/status").status, 404);
-}
-
-TEST(AddressText, ShowsIpv4ClientsAsIpv4) {
-    const auto text = [](const char* address) { return address_text(asio::ip::make_address(address)); };
-    EXPECT_EQ(text("::ffff:192.0.2.1"), "192.0.2.1");
-    EXPECT_EQ(text("192.0.2.1"), "192.0.2.1");
-    EXPECT_EQ(text("2001:db8::1"), "2001:db8::1");
 }
 
 TEST_F(HttpServer, ListensOnAUnixSocket) {

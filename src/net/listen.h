@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-namespace baton::http {
+namespace baton::net {
 
 /// Binds "host:port", ":port" (all addresses, IPv6 too where the machine has it) or "[v6]:port". The error
 /// names the address and the reason.
@@ -21,4 +21,4 @@ Result<asio::local::stream_protocol::acceptor> listen_unix(const asio::any_io_ex
 /// Child processes (hooks) must not inherit sockets.
 void close_on_exec(int descriptor);
 
-}  // namespace baton::http
+}  // namespace baton::net

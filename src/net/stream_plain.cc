@@ -1,6 +1,6 @@
-#include "http/stream_impl.h"
+#include "net/stream_impl.h"
 
-namespace baton::http {
+namespace baton::net {
 
 namespace {
 
@@ -55,4 +55,4 @@ std::unique_ptr<Stream> make_stream(asio::local::stream_protocol::socket socket)
                                                                                std::move(peer));
 }
 
-}  // namespace baton::http
+}  // namespace baton::net

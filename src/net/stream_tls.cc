@@ -2,9 +2,9 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/ssl/impl/src.hpp>
 
-#include "http/stream_impl.h"
+#include "net/stream_impl.h"
 
-namespace baton::http {
+namespace baton::net {
 
 namespace {
 
@@ -132,4 +132,4 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsOptions& options) 
     return context;
 }
 
-}  // namespace baton::http
+}  // namespace baton::net

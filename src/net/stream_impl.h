@@ -5,9 +5,9 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include "http/stream.h"
+#include "net/stream.h"
 
-namespace baton::http {
+namespace baton::net {
 
 /// A listener for IPv6 and IPv4 sees an IPv4 client as ::ffff:192.0.2.1; people know it as 192.0.2.1.
 inline std::string address_text(const asio::ip::address& address) {
@@ -78,4 +78,4 @@ Task<Result<void>> write_all(Layer& layer, std::shared_ptr<Watched<Socket>> watc
     co_return Result<void>{};
 }
 
-}  // namespace baton::http
+}  // namespace baton::net

@@ -1,4 +1,4 @@
-#include "http/listen.h"
+#include "net/listen.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-namespace baton::http {
+namespace baton::net {
 
 namespace {
 
@@ -105,4 +105,4 @@ Result<Unix::acceptor> listen_unix(const asio::any_io_executor& executor, const 
     return acceptor;
 }
 
-}  // namespace baton::http
+}  // namespace baton::net

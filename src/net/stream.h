@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-namespace baton::http {
+namespace baton::net {
 
 /// What is known of who is at the other end.
 struct Peer {
@@ -58,4 +58,4 @@ class TlsContext {
 /// Error io names the file that cannot be read or does not fit.
 Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsOptions& options);
 
-}  // namespace baton::http
+}  // namespace baton::net
