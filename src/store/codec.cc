@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <chrono>
@@ -150,6 +151,45 @@ bool decode(std::string_view text, std::vector<std::string>& texts) {
     texts.clear();
     return decode_texts(text, [&](std::string_view item) {
         texts.emplace_back(item);
+        return true;
+    });
+}
+
+std::string encode(const Guard& guard) {
+    json::object members;
+    for (const auto& m : guard.members)
+        members[m.key.text()] = m.agent_address;
+    return json::serialize(json::object{{"primary", guard.primary.text()},
+                                        {"on", guard.on},
+                                        {"certain", guard.certain},
+                                        {"lease_ms", guard.lease_ms},
+                                        {"members", std::move(members)}});
+}
+
+bool decode(std::string_view text, Guard& guard) {
+    boost::system::error_code ec;
+    const json::value parsed = json::parse(json::string_view(text.data(), text.size()), ec);
+    const auto* object = ec ? nullptr : parsed.if_object();
+    const auto field = [&](const char* name) { return object ? object->if_contains(name) : nullptr; };
+    const auto* primary = field("primary");
+    const auto* on = field("on");
+    const auto* certain = field("certain");
+    const auto* lease = field("lease_ms");
+    const auto* members = field("members");
+    if (!primary || !on || !certain || !lease || !members) return false;
+    if (!primary->is_string() || !on->is_bool() || !certain->is_bool() || !lease->is_int64() ||
+        !members->is_object())
+        return false;
+    guard = {.primary = {},
+             .on = on->get_bool(),
+             .certain = certain->get_bool(),
+             .lease_ms = lease->get_int64(),
+             .members = {}};
+    if (!decode(std::string_view(primary->get_string()), guard.primary)) return false;
+    return std::ranges::all_of(members->get_object(), [&](const auto& m) {
+        auto& member = guard.members.emplace_back();
+        if (!m.value().is_string() || !decode(std::string_view(m.key()), member.key)) return false;
+        member.agent_address = std::string(std::string_view(m.value().get_string()));
         return true;
     });
 }

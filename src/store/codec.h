@@ -17,6 +17,8 @@ std::string encode(WallTime t);
 /// '["db1:5432","db2:5432"]'
 std::string encode(const std::vector<InstanceKey>& keys);
 std::string encode(const std::vector<std::string>& texts);
+/// '{"primary":"db1:5432","on":true,…}'
+std::string encode(const Guard& guard);
 std::string_view encode(topology::Engine engine);
 std::string_view encode(topology::Role role);
 std::string_view encode(topology::PromotionRule rule);
@@ -27,6 +29,7 @@ bool decode(std::string_view text, WallTime& t);
 bool decode(std::string_view text, InstanceKey& key);
 bool decode(std::string_view text, std::vector<InstanceKey>& keys);
 bool decode(std::string_view text, std::vector<std::string>& texts);
+bool decode(std::string_view text, Guard& guard);
 bool decode(std::string_view text, topology::Engine& engine);
 bool decode(std::string_view text, topology::Role& role);
 bool decode(std::string_view text, topology::PromotionRule& rule);

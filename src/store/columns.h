@@ -95,6 +95,18 @@ struct Table<KeyValueRow> {
     static constexpr std::array<std::string_view, 1> key = {"name"};
 };
 
+template <>
+struct Table<GuardRow> {
+    static constexpr std::string_view name = "guards";
+    static constexpr std::array<std::string_view, 1> key = {"cluster"};
+};
+
+template <>
+struct Table<MemberSlot> {
+    static constexpr std::string_view name = "member_slots";
+    static constexpr std::array<std::string_view, 2> key = {"holder", "slot"};
+};
+
 /// R, const or not: one list of fields serves the reader and the writer.
 template <class T, class R>
 concept Like = std::same_as<std::remove_const_t<T>, R>;
@@ -254,6 +266,18 @@ void fields(auto& f, Like<UnresolveRow> auto& r) {
 void fields(auto& f, Like<KeyValueRow> auto& r) {
     f("name", r.key);
     f("value", r.value);
+}
+
+void fields(auto& f, Like<GuardRow> auto& r) {
+    f("cluster", r.cluster_id);
+    f("json", r.guard);
+}
+
+void fields(auto& f, Like<MemberSlot> auto& r) {
+    f("holder", r.holder);
+    f("slot", r.name);
+    f("member", r.member);
+    f("cluster", r.cluster_id);
 }
 
 }  // namespace baton::store

@@ -142,6 +142,31 @@ struct AnalysisChange {
     int64_t id = 0;     ///< 0 = given by State::apply
 };
 
+/// What the agent of a cluster's primary may count on, as far as a later life of the manager must know it
+/// before it replaces that primary (agent/lease.h). Written before a grant goes out that says something else.
+struct Guard {
+    struct Member {
+        InstanceKey key;
+        std::string agent_address;
+        bool operator==(const Member&) const = default;
+    };
+    InstanceKey primary;
+    bool on = false;              ///< a lease may bind it
+    bool certain = false;         ///< a lease surely binds it
+    int64_t lease_ms = 0;         ///< the longest that may
+    std::vector<Member> members;  ///< in every grant that may be in force
+    bool operator==(const Guard&) const = default;
+};
+
+/// A physical replication slot that we made for a member, or saw it use: only those are moved and dropped.
+struct MemberSlot {
+    InstanceKey holder;
+    std::string name;
+    InstanceKey member;
+    std::string cluster_id;
+    bool operator==(const MemberSlot&) const = default;
+};
+
 // ---- Commands: the only way in which the record changes; applied in order. Under Raft they are log entries.
 // A record that comes without an id gets the next one. Ending or removing what is not there does nothing.
 
@@ -234,6 +259,19 @@ struct PutHostnameUnresolve {
 struct PutKeyValue {
     std::string key, value;
 };
+/// ForgetCluster removes it.
+struct PutGuard {
+    std::string cluster_id;
+    Guard guard;
+};
+/// ForgetCluster removes them.
+struct PutMemberSlot {
+    MemberSlot slot;
+};
+struct ForgetMemberSlot {
+    InstanceKey holder;
+    std::string name;
+};
 /// Which life of the managers this is; a lower one than is known does nothing.
 struct PutEpoch {
     uint64_t epoch = 0;
@@ -244,7 +282,7 @@ using Command =
                  PutRecovery, AddRecoveryStep, Acknowledge, EndActivePeriod, PutBlocked, RemoveBlocked,
                  BeginDowntime, EndDowntime, BeginMaintenance, EndMaintenance, PutTag, RemoveTag,
                  PutPromotionRule, RemovePromotionRule, SetGlobalRecoveries, AddAudit, AddAnalysisChange,
-                 SetPool, PutHostnameUnresolve, PutKeyValue, PutEpoch>;
+                 SetPool, PutHostnameUnresolve, PutKeyValue, PutGuard, PutMemberSlot, ForgetMemberSlot, PutEpoch>;
 
 /// How much history is kept. What is over a limit is dropped oldest first, with these preferences: a running
 /// recovery never; a recovery that still blocks the next one, and an active detection, after those that do
@@ -275,6 +313,8 @@ struct State {
     std::map<std::string, std::pair<WallTime, std::vector<InstanceKey>>> pools;
     std::map<InstanceKey, std::string> hostname_unresolves;
     std::map<std::string, std::string> key_values;
+    std::map<std::string, Guard> guards;  ///< by cluster id
+    std::map<std::pair<InstanceKey, std::string>, MemberSlot> member_slots;  ///< by holder and name
     uint64_t epoch = 0;  ///< counts the lives of managers; host agents refuse orders of an older one
 
     /// One counter for detections, recoveries, steps, maintenance, audit and analysis changes.

@@ -27,6 +27,8 @@ struct PartsOf {
     Parts operator()(const PoolRow& r) const { return {0, r.pool, {}}; }
     Parts operator()(const UnresolveRow& r) const { return {0, r.key.text(), {}}; }
     Parts operator()(const KeyValueRow& r) const { return {0, r.key, {}}; }
+    Parts operator()(const GuardRow& r) const { return {0, r.cluster_id, {}}; }
+    Parts operator()(const MemberSlot& r) const { return {0, r.holder.text(), r.name}; }
 };
 
 struct ToCommand {
@@ -50,6 +52,8 @@ struct ToCommand {
         return PutHostnameUnresolve{std::move(r.key), std::move(r.name)};
     }
     Command operator()(KeyValueRow& r) const { return PutKeyValue{std::move(r.key), std::move(r.value)}; }
+    Command operator()(GuardRow& r) const { return PutGuard{std::move(r.cluster_id), std::move(r.guard)}; }
+    Command operator()(MemberSlot& r) const { return PutMemberSlot{std::move(r)}; }
 };
 
 }  // namespace

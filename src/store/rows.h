@@ -43,11 +43,16 @@ struct KeyValueRow {
     std::string value;
 };
 
+struct GuardRow {
+    std::string cluster_id;
+    Guard guard;
+};
+
 /// One row of one table. The order of the alternatives is the order in which tables are read: recoveries come
 /// before their steps.
 using Row = std::variant<KnownInstance, KnownCluster, Detection, Recovery, RecoveryStep, BlockedRecovery,
                          DowntimeRow, Maintenance, TagRow, PromotionRuleRecord, Setting, AuditEntry,
-                         AnalysisChange, PoolRow, UnresolveRow, KeyValueRow>;
+                         AnalysisChange, PoolRow, UnresolveRow, KeyValueRow, GuardRow, MemberSlot>;
 
 /// Names one row. Tables use the parts that their primary key has; the others stay empty.
 struct RowKey {

@@ -60,7 +60,9 @@ ALTER TABLE recoveries ADD COLUMN started_mono_us INTEGER;
 // What host agents may count on, as JSON: it must be known before a primary is replaced.
 constexpr const char* version_3 = R"sql(
 CREATE TABLE guards(
-    cluster_id TEXT PRIMARY KEY, json TEXT) WITHOUT ROWID;
+    cluster TEXT PRIMARY KEY, json TEXT) WITHOUT ROWID;
+CREATE TABLE member_slots(
+    holder TEXT, slot TEXT, member TEXT, cluster TEXT, PRIMARY KEY (holder, slot)) WITHOUT ROWID;
 )sql";
 
 /// Entry n leads from version n to n + 1.

@@ -44,6 +44,12 @@ class Applier {
 
     void operator()(const ForgetCluster& c) {
         if (state_.clusters.erase(c.id)) removed(KnownCluster{.id = c.id});
+        if (state_.guards.erase(c.id)) removed(GuardRow{.cluster_id = c.id, .guard = {}});
+        std::erase_if(state_.member_slots, [&](const auto& s) {
+            if (s.second.cluster_id != c.id) return false;
+            removed(s.second);
+            return true;
+        });
     }
 
     void operator()(const PutDetection& c) {
@@ -194,6 +200,27 @@ class Applier {
 
     void operator()(const PutKeyValue& c) {
         wrote(KeyValueRow{c.key, c.value}, put(state_.key_values, c.key, c.value));
+    }
+
+    void operator()(const PutGuard& c) {
+        const auto [at, is_new] = state_.guards.try_emplace(c.cluster_id, c.guard);
+        if (!is_new && at->second == c.guard) return;
+        at->second = c.guard;
+        wrote(GuardRow{c.cluster_id, c.guard}, is_new);
+    }
+
+    void operator()(const PutMemberSlot& c) {
+        const auto [at, is_new] = state_.member_slots.try_emplace({c.slot.holder, c.slot.name}, c.slot);
+        if (!is_new && at->second == c.slot) return;
+        at->second = c.slot;
+        wrote(c.slot, is_new);
+    }
+
+    void operator()(const ForgetMemberSlot& c) {
+        const auto at = state_.member_slots.find({c.holder, c.name});
+        if (at == state_.member_slots.end()) return;
+        removed(at->second);
+        state_.member_slots.erase(at);
     }
 
     void operator()(const PutEpoch& c) {

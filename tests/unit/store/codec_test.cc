@@ -46,6 +46,17 @@ TEST(Codec, RefusesWhatItDidNotWrite) {
     EXPECT_FALSE(decode("leader", role));
 }
 
+TEST(Codec, GuardsComeBackExactly) {
+    const auto guard = sample_guard();
+    Guard back;
+    ASSERT_TRUE(decode(encode(guard), back)) << encode(guard);
+    EXPECT_EQ(back, guard);
+    for (const auto* text :
+         {"", "[]", "{}", R"({"primary":1,"on":true,"certain":true,"lease_ms":1,"members":{}})",
+          R"({"primary":"db1:1","on":true,"certain":true,"lease_ms":1,"members":{"db2":"x"}})"})
+        EXPECT_FALSE(decode(text, back)) << text;
+}
+
 TEST(Codec, ListsComeBackExactly) {
     const std::vector<InstanceKey> keys{db1, db2, db3};
     EXPECT_EQ(encode(keys), R"(["db1:5432","db2.example:5433","[fd00::3]:5434"])");

@@ -70,7 +70,10 @@ inline std::string print(const State& s) {
         print(out, UnresolveRow{k, v});
     for (const auto& [k, v] : s.key_values)
         print(out, KeyValueRow{k, v});
-    out += fmt::format("recoveries_enabled={} next_id={} epoch={}\n", s.recoveries_enabled, s.next_id, s.epoch);
+    for (const auto& [k, v] : s.guards)
+        print(out, GuardRow{k, v});
+    out +=
+        fmt::format("recoveries_enabled={} next_id={} epoch={}\n", s.recoveries_enabled, s.next_id, s.epoch);
     return out;
 }
 

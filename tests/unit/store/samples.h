@@ -22,6 +22,14 @@ inline KnownCluster sample_cluster(const std::string& id = "7301") {
     return {id, "db1:5432", {"old:5432", "it's \"older\""}, "orders", "orders.example"};
 }
 
+inline Guard sample_guard() {
+    return {.primary = db1,
+            .on = true,
+            .certain = true,
+            .lease_ms = 2000,
+            .members = {{db2, "db2.example:3002"}, {db3, "[fd00::3]:3002"}}};
+}
+
 inline Detection sample_detection(int64_t id = 0) {
     return {id,         db1,       "DeadPrimary", "7301", "db1:5432",      "orders",
             {db2, db3}, moment(2), false,         41,     "nobody answers"};

@@ -61,6 +61,7 @@ TEST_F(SqliteStore, EveryCommandSurvivesAReopen) {
         PutHostnameUnresolve{db2, "alias"},
         PutHostnameUnresolve{db2, ""},
         PutKeyValue{"proxy/writer/orders", "db1:5432"},
+        PutGuard{"7000", sample_guard()},
         PutEpoch{7},
     };
     std::set<size_t> kinds;
