@@ -207,6 +207,7 @@ void Server::block_looks(bool on) {
 void Server::lose_slot(const std::string& name) {
     slots_[name].name = name;
     slots_[name].wal_status = "lost";
+    ground_.tell(&Watcher::slot_lost, *this, name);
     // As a checkpoint does, which a stopped server does not reach.
     later(Duration{}, [this, name] { end_sender_of(name); });
 }

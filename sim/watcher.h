@@ -18,11 +18,13 @@ class Watcher {
     /// A commit was confirmed to a client. `by_standbys`: a rule in synchronous_standby_names had to be met
     /// for it.
     virtual void acknowledged(const Server& /*server*/, const Row& /*row*/, bool /*by_standbys*/) {}
-    /// A manager asks this standby to promote itself.
-    /// A manager sends this server a request to promote itself, which may never arrive.
     /// A manager has the answer to its look at this server.
     virtual void look_arrived(const Server& /*server*/) {}
+    /// A manager sends this server a request to promote itself, which may never arrive.
     virtual void promotion_sent(const Server& /*server*/) {}
+    /// A slot of this server is lost, and with it its sender.
+    virtual void slot_lost(const Server& /*server*/, const std::string& /*slot*/) {}
+    /// A manager asks this standby to promote itself.
     virtual void promotion_asked(const Server& /*server*/) {}
     virtual void promoted(const Server& /*server*/) {}
     /// A manager changes something on a server: "follow", "create_slot", "drop_slot", "set_read_only",

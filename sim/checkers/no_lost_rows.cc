@@ -23,6 +23,7 @@ struct Acknowledged {
     std::vector<Confirmed> confirmed;  ///< by standbys
     std::optional<MonoTime>
         superseded;  ///< a promotion that forks it, or an ancestor of it, was first asked for
+    std::optional<MonoTime> moved_on;  ///< to another standby, out of everybody's sight
 };
 
 /// How much of a branch belongs to a history: nothing of one that is no ancestor.
@@ -52,7 +53,9 @@ class History {
 /// leader at the end. Given up are only those that were lost in a failover of a server which demanded none
 /// any more (the synchronous policy had been relaxed, and the rule above holds for them), and those that a
 /// former primary with FIRST (a rule that moves on to the next standby) acknowledged after the promotion was
-/// asked for: without fencing nobody can stop it.
+/// asked for: without fencing nobody can stop it. So are those that it acknowledged after it lost the slot of
+/// a standby while it was out of the manager's sight and of that standby's: it moves on at once, and a
+/// receiver that has timed out long ago does not tell.
 class NoLostRows final : public Onlooker {
   public:
     explicit NoLostRows(Examined examined) : Onlooker(examined, no_lost_rows.name) {}
@@ -61,6 +64,16 @@ class NoLostRows final : public Onlooker {
         auto& on = acknowledged_on(server.branch());
         on.all.push_back(row.end);
         if (by_standbys) on.confirmed.push_back({row.end, world().now()});
+    }
+
+    void slot_lost(const Server& p, const std::string& slot) override {
+        auto& links = world().network();
+        if (p.in_recovery() || links.between("manager", p.key().host) == Link::up) return;
+        for (const auto& s : world().servers()) {
+            const bool hidden = links.between(s->key().host, p.key().host) != Link::up;
+            auto& moved_on = acknowledged_on(p.branch()).moved_on;
+            if (hidden && s->settings.primary_slot_name == slot && !moved_on) moved_on = world().now();
+        }
     }
 
     void promotion_asked(const Server& x) override {
@@ -134,10 +147,10 @@ class NoLostRows final : public Onlooker {
         std::vector<Holder> holders{};
     };
 
-    /// Acknowledged by a former primary after somebody was promoted in its place: only fencing could prevent
-    /// it.
+    /// Acknowledged by a former primary after somebody was promoted in its place, or after it moved on out of
+    /// sight: only fencing could prevent it.
     static bool unstoppable(const Acknowledged& on, const Acknowledged::Confirmed& row) {
-        return on.superseded && row.at > *on.superseded;
+        return (on.superseded && row.at > *on.superseded) || (on.moved_on && row.at > *on.moved_on);
     }
 
     Acknowledged& acknowledged_on(const BranchPtr& branch) {

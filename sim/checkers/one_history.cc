@@ -31,7 +31,7 @@ class OneHistory final : public Onlooker {
     void promotion_asked(const Server& x) override {
         if (first_automatic_ask(x)) {
             look_for_receivers(x, open_recovery(x));
-            look_for_others_asked(x);
+            look_for_others_asked(x, open_recovery(x));
         }
         if (x.in_recovery() && !x.forbidden.contains("promote")) asked_.insert(&x);
     }
@@ -98,12 +98,16 @@ class OneHistory final : public Onlooker {
         return waits ? at->second.since : truth().receives(s, p);
     }
 
-    void look_for_others_asked(const Server& x) {
+    void look_for_others_asked(const Server& x, const store::Recovery* r) {
+        const auto* failed = failed_of(r);
         for (const auto& other : world().servers()) {
             if (!asked_.contains(other.get()) || other.get() == &x || !other->running()) continue;
             const bool leads = !other->in_recovery();
             if (leads && descends_from(x.branch(), other->branch())) continue;
-            if (rejected_by_a_firewall(*other)) continue;
+            // The two had parted before: this promotion goes on with one of them.
+            const bool parted = failed != nullptr && !descends_from(failed->branch(), other->branch()) &&
+                                !descends_from(other->branch(), failed->branch());
+            if (rejected_by_a_firewall(*other) || (leads && parted)) continue;
             violated(fmt::format("{} is asked to promote itself although {} was asked before and {}",
                                  x.key().text(), other->key().text(), leads ? "leads" : "may still do so"));
         }

@@ -59,6 +59,7 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& 
     instance->cluster_id = input.id;
     instance->role = member.role;
     instance->streamed_until = member.streamed_until;
+    instance->last_message = member.last_message;
     instance->stopped_by = member.stopped_by;
     instance->caught_up_at = member.caught_up_at;
     instance->testimony_held_until = member.testimony_held_until;

@@ -141,6 +141,23 @@ void Impl::explore(const EndpointPtr& e) {
     }
 }
 
+/// Takes out the addresses of members that an earlier life knew by name and that have not answered in this
+/// one: asked under both, one server would be two, and what an operator said of it (its promotion rule, a
+/// downtime) would not hold for the other. It is asked by its name; until that is resolved nothing else is
+/// tried on its port.
+void Impl::leave_to_names(const ClusterState& cluster, std::vector<InstanceKey>& places) const {
+    for (const auto* other : cluster.members) {
+        const auto& m = other->member;
+        if (m.seen || topology::is_address(m.key.host)) continue;
+        const auto known = engine_.known_addresses(m.key.host);
+        const bool asked = m.health.last_attempt != MonoTime{};
+        std::erase_if(places, [&](const InstanceKey& place) {
+            if (place.port != m.key.port || !topology::is_address(place.host)) return false;
+            return known.empty() ? !asked : std::ranges::find(known, place.host) != known.end();
+        });
+    }
+}
+
 void Impl::explore_upstream(const EndpointPtr& e) {
     const auto& m = e->member;
     if (m.role != topology::Role::standby) return;
@@ -152,6 +169,7 @@ void Impl::explore_upstream(const EndpointPtr& e) {
         places = conninfo_hosts(m.key, *m.seen);
     }
     if (options_.ignore_primary) std::erase_if(places, options_.ignore_primary);
+    leave_to_names(*e->cluster, places);
     try_guesses(places, m.seen->system_identifier);
 }
 
@@ -177,7 +195,9 @@ void Impl::explore_downstream(const EndpointPtr& e) {
         }
         places.insert(keys.begin(), keys.end());
     }
-    try_guesses({places.begin(), places.end()}, m.seen->system_identifier);
+    std::vector<InstanceKey> tried(places.begin(), places.end());
+    leave_to_names(*e->cluster, tried);
+    try_guesses(tried, m.seen->system_identifier);
 }
 
 /// Not filtered out, not being tried, and not tried in vain a moment ago.

@@ -126,6 +126,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     void explore_upstream(const EndpointPtr& e);
     void explore_downstream(const EndpointPtr& e);
     bool may_guess(const InstanceKey& key);
+    void leave_to_names(const ClusterState& cluster, std::vector<InstanceKey>& places) const;
     void try_guesses(const std::vector<InstanceKey>& keys, const std::string& system_identifier);
     Task<void> try_guess(InstanceKey key, std::string system_identifier);
     Task<std::expected<EndpointPtr, engine::Unreached>> try_one(InstanceKey key,

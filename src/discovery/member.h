@@ -25,6 +25,7 @@ struct Member {
     std::string version;
     std::optional<InstanceKey> edge;  ///< upstream as last known; may be an alias of a member
     std::optional<MonoTime> streamed_until;
+    std::optional<MonoTime> last_message;
     std::optional<MonoTime> stopped_by;
     std::optional<MonoTime> caught_up_at;
     std::optional<MonoTime> testimony_held_until;

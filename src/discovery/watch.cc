@@ -230,6 +230,7 @@ void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen)
     m.version = seen->version;
     if (seen->receiving()) {
         m.streamed_until = seen->answered_at;
+        if (const auto age = seen->receiver->last_message_age) m.last_message = seen->asked_at - *age;
         m.stopped_by.reset();
     } else if (!m.stopped_by) {
         m.stopped_by = seen->answered_at;

@@ -90,7 +90,8 @@ bool ended_of_itself(const Question& q, const Instance& i) {
     const bool ours =
         i.streamed_until && i.testimony_held_until && *i.testimony_held_until >= *i.streamed_until;
     const milliseconds timeout(i.seen->settings.wal_receiver_timeout_ms);
-    return may_live && !ours && (timeout.count() == 0 || *i.stopped_by - health.last_answer < timeout);
+    const auto heard = std::max(health.last_answer, i.last_message.value_or(MonoTime{}));
+    return may_live && !ours && (timeout.count() == 0 || *i.stopped_by - heard < timeout);
 }
 
 }  // namespace

@@ -62,10 +62,30 @@ bool waits_at_a_silent_host(const topology::Cluster& cluster, const topology::In
     return !lost && plan::may_hang(cluster, standby, primary);
 }
 
+/// Standbys that stream from each other get nothing new: one was to catch up from the other, and that was
+/// given up when the failure was over. One of them is led out of the circle: of those that may follow
+/// `primary`, the one with the most WAL.
+bool led_out_of_a_circle(const topology::Cluster& cluster, const topology::Instance& standby,
+                         const topology::Instance& primary, const plan::Policy& policy, MonoTime now) {
+    std::vector<const topology::Instance*> circle;
+    const auto* at = &standby;
+    do {
+        circle.push_back(at);
+        at = at->upstream ? cluster.find(*at->upstream) : nullptr;
+    } while (at != nullptr && at != &standby && circle.size() <= cluster.instances.size());
+    if (at != &standby) return false;
+    std::erase_if(circle, [&](const topology::Instance* i) {
+        return !i->health.ok() || !i->seen || !plan::plan_follow(cluster, i->key, primary.key, policy, now);
+    });
+    const auto first = std::ranges::max_element(
+        circle, {}, [](const auto* i) { return std::pair(i->seen->received, i->key); });
+    return first != circle.end() && *first == &standby;
+}
+
 }  // namespace
 
-/// Standbys that still point at a primary which `primary` replaced, those whose slot is missing, and those
-/// that wait for a silent host.
+/// Standbys that still point at a primary which `primary` replaced, those whose slot is missing, those that
+/// wait for a silent host, and those that stream from each other.
 std::vector<Impl::Stranded> Impl::stranded(const Watched& watched, const topology::Instance& primary) const {
     const auto& cluster = *watched.snapshot;
     std::vector<Stranded> all;
@@ -84,6 +104,8 @@ std::vector<Impl::Stranded> Impl::stranded(const Watched& watched, const topolog
                    (upstream == &primary &&
                     waits_at_a_silent_host(cluster, *instance, primary, clock_.now()))) {
             all.push_back({instance.get(), upstream->key});
+        } else if (led_out_of_a_circle(cluster, *instance, primary, options_.plan, clock_.now())) {
+            all.push_back({instance.get(), primary.key});
         }
     }
     return all;

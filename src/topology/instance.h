@@ -102,6 +102,7 @@ struct Instance {
     /// We made its receiver reconnect: until then its absence proves nothing about the upstream.
     std::optional<MonoTime> testimony_held_until;
     std::optional<MonoTime> streamed_until;  ///< last time that it was seen streaming
+    std::optional<MonoTime> last_message;    ///< when its receiver last heard of its upstream, as then seen
     std::optional<MonoTime> stopped_by;      ///< first look since then that saw it without a sender
     std::optional<Host> host;  ///< what the agent beside it says; nothing where there never was one
 
