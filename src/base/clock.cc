@@ -3,6 +3,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <ctime>
 #include <fstream>
 
 namespace baton {
@@ -31,7 +32,7 @@ std::string name_of_boot() {
     return name;
 }
 
-class SystemClock final : public Clock {
+class SystemClock : public Clock {
   public:
     explicit SystemClock(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
@@ -48,6 +49,43 @@ class SystemClock final : public Clock {
     std::string boot_ = name_of_boot();
 };
 
+MonoTime boot_time() {
+    timespec t{};
+    ::clock_gettime(CLOCK_BOOTTIME, &t);
+    return MonoTime(seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
+}
+
+class BootTimer final : public Timer {
+  public:
+    explicit BootTimer(const asio::any_io_executor& executor) : timer_(executor) {}
+
+    Task<bool> wait_until(MonoTime when) override {
+        constexpr std::chrono::hours longest{1};
+        cancelled_ = false;
+        do {
+            boost::system::error_code ec;
+            timer_.expires_after(std::min<Duration>(when - boot_time(), longest));
+            co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+        } while (!cancelled_ && boot_time() < when);
+        co_return !cancelled_;
+    }
+    void cancel() override {
+        cancelled_ = true;
+        timer_.cancel();
+    }
+
+  private:
+    asio::steady_timer timer_;
+    bool cancelled_ = false;
+};
+
+class BootClock final : public SystemClock {
+  public:
+    using SystemClock::SystemClock;
+    MonoTime now() const override { return boot_time(); }
+    std::unique_ptr<Timer> make_timer() override { return std::make_unique<BootTimer>(executor()); }
+};
+
 }  // namespace
 
 Task<void> Clock::sleep_for(Duration d) {
@@ -61,6 +99,10 @@ Task<void> Clock::sleep_until(MonoTime t) {
 
 std::unique_ptr<Clock> make_system_clock(asio::any_io_executor executor) {
     return std::make_unique<SystemClock>(std::move(executor));
+}
+
+std::unique_ptr<Clock> make_boot_clock(asio::any_io_executor executor) {
+    return std::make_unique<BootClock>(std::move(executor));
 }
 
 Task<bool> Signal::wait_until(MonoTime deadline) {

@@ -42,6 +42,9 @@ class Clock {
 
 /// The machine's clocks; timers run on `executor`.
 std::unique_ptr<Clock> make_system_clock(asio::any_io_executor executor);
+/// The same, but now() is CLOCK_BOOTTIME: it goes on while the machine is suspended. A timer that was due
+/// meanwhile comes after the wake-up, late by at most what was left of it.
+std::unique_ptr<Clock> make_boot_clock(asio::any_io_executor executor);
 
 /// Something that one coroutine waits for and others announce. An announcement with nobody waiting is kept
 /// for the next wait.

@@ -27,7 +27,7 @@ struct InstanceOptions {
     std::string data_directory;  ///< absolute, without a slash at its end
     std::string bin_directory;   ///< of pg_ctl, pg_controldata, pg_rewind, pg_basebackup
     Control control = Control::pg_ctl;
-    std::string systemd_unit;
+    std::string systemd_unit;   ///< systemd: "postgresql@15-main"
     std::string cluster_name;   ///< pg_ctlcluster: "15/main"
     std::string config_file;    ///< "" = postgresql.conf in the data directory
     std::string start_options;  ///< pg_ctl -o
@@ -39,6 +39,9 @@ struct InstanceOptions {
     Duration stop_timeout = seconds(60);
     Duration hung_after = seconds(3);
     int crash_loop_limit = 3;
+    /// A clone may empty the data directory before it copies, where there is no room for two or it is a mount
+    /// point: there is no way back then.
+    bool clone_in_place = false;
 };
 
 /// A PgBouncer of this host, whose targets the agent may change.

@@ -1,0 +1,261 @@
+#include "host/postgres.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "base/text.h"
+#include "host/conninfo.h"
+#include "host/probe.h"
+#include "host/processes.h"
+
+namespace baton::host {
+namespace {
+
+constexpr std::string_view standby_signal_file = "/standby.signal";
+
+std::string real_path(const std::string& path) {
+    std::error_code ec;
+    const auto real = std::filesystem::weakly_canonical(path, ec);
+    return ec ? path : real.string();
+}
+
+bool exists(const std::string& path) {
+    return ::access(path.c_str(), F_OK) == 0;
+}
+
+/// What a program says when it fails, in one line.
+std::string in_one_line(const std::string& output) {
+    std::string line(trim(output));
+    std::ranges::replace(line, '\n', ' ');
+    return printable(line, 500);
+}
+
+}  // namespace
+
+Postgres::Postgres(Clock& clock, ProcessRunner& processes, const InstanceOptions& options,
+                   std::string log_file)
+    : clock_(clock),
+      processes_(processes),
+      options_(options),
+      directory_(real_path(options.data_directory)),
+      log_file_(std::move(log_file)) {}
+
+// ---- looking
+
+Sight Postgres::look() {
+    Sight s;
+    s.data = exists(options_.data_directory + "/PG_VERSION");
+    s.standby_signal = exists(options_.data_directory + std::string(standby_signal_file));
+    const auto text = read_whole(options_.data_directory + "/postmaster.pid", 16UL * 1024);
+    pid_file_ = text ? parse_pid_file(*text) : std::nullopt;
+    const int pid = pid_file_ ? pid_file_->pid : 0;
+    const auto state = pid != 0 ? process_state(pid) : std::nullopt;
+    const bool alive = state && *state != 'Z' && *state != 'X';
+    // The id may have been given to somebody else since: its program and directory are looked at once, then
+    // its start time tells.
+    const auto start = alive ? process_start(pid).value_or(0) : 0;
+    const bool known = alive && pid == known_pid_ && start == known_start_;
+    if (alive && (known || works_in(pid, directory_))) {
+        known_pid_ = pid;
+        known_start_ = start;
+        clean_for_.reset();
+        s.postmaster = true;
+        s.pid = pid;
+        s.stopped = *state == 'T' || *state == 't';
+        s.phase = pid_file_->phase;
+        s.started_at_us = pid_file_->started_s * 1'000'000;
+        return s;
+    }
+    // One that has left no file (it was removed, or it has not written it yet) counts as well.
+    if (known_pid_ == 0 && clean_for_ == pid) return s;
+    s.others = !working_in(directory_).empty();
+    if (!s.others && pid_file_ && pid_file_->shared_memory_id)
+        s.others = attached_to(*pid_file_->shared_memory_id) > 0;
+    if (!s.others) {
+        known_pid_ = 0;
+        clean_for_ = pid;
+    }
+    return s;
+}
+
+int Postgres::open_pidfd() const {
+    return known_pid_ == 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, known_pid_, 0));
+}
+
+Task<Result<agent::ControlData>> Postgres::control_data() {
+    const auto output = co_await run({program("pg_controldata"), options_.data_directory}, seconds(10));
+    if (!output) co_return std::unexpected(output.error());
+    auto data = parse_control_data(*output);
+    if (!data) data.error().who = options_.data_directory;
+    co_return data;
+}
+
+Task<Result<std::string>> Postgres::version() {
+    const auto output = co_await run({program("pg_ctl"), "--version"}, seconds(10));
+    if (!output) co_return std::unexpected(output.error());
+    co_return version_of(*output);
+}
+
+Task<Result<void>> Postgres::probe(Duration limit) {
+    if (!pid_file_ || pid_file_->port == 0)
+        co_return fail(ErrorKind::not_found, "postmaster.pid names no port", options_.key.text());
+    const auto& at =
+        pid_file_->socket_directory.empty() ? pid_file_->listen_address : pid_file_->socket_directory;
+    if (at.empty()) co_return fail(ErrorKind::not_found, "it listens nowhere", options_.key.text());
+    co_return co_await probe_server(clock_, at, pid_file_->port, limit);
+}
+
+// ---- signals
+
+size_t Postgres::signal_all(int signal) const {
+    return host::signal_all(directory_, signal);
+}
+
+bool Postgres::signal_postmaster(int signal) const {
+    if (known_pid_ == 0 || process_start(known_pid_) != known_start_) return false;
+    return ::kill(known_pid_, signal) == 0;
+}
+
+// ---- programs
+
+std::string Postgres::program(std::string_view name) const {
+    return fmt::format("{}/{}", options_.bin_directory, name);
+}
+
+Task<Result<std::string>> Postgres::run(std::vector<std::string> argv, Duration timeout) {
+    const auto name = std::filesystem::path(argv[0]).filename().string();
+    const auto done = co_await processes_.run(
+        {.argv = std::move(argv), .environment = {{"LC_ALL", "C"}, {"PGDATA", ""}}, .timeout = timeout});
+    if (!done) co_return std::unexpected(done.error());
+    if (done->timed_out) {
+        co_return fail(ErrorKind::timeout, fmt::format("{} has not ended within {} ms", name, to_ms(timeout)),
+                       options_.key.text());
+    }
+    if (!done->ok()) {
+        co_return fail(
+            ErrorKind::io,
+            fmt::format("{} failed (exit code {}): {}", name, done->exit_code, in_one_line(done->output)),
+            options_.key.text());
+    }
+    co_return done->output;
+}
+
+std::vector<std::string> Postgres::start_arguments() const {
+    switch (options_.control) {
+        case Control::systemd:
+            return {"systemctl", "start", "--no-block", options_.systemd_unit};
+        case Control::pg_ctlcluster: {
+            const auto parts = split(options_.cluster_name, '/');
+            std::vector<std::string> argv{"pg_ctlcluster", "--skip-systemctl-redirect"};
+            if (!options_.start_options.empty()) argv.insert(argv.end(), {"-o", options_.start_options});
+            argv.insert(argv.end(), {parts[0], parts[1], "start"});
+            return argv;
+        }
+        case Control::pg_ctl:
+            break;
+    }
+    auto options = options_.start_options;
+    if (!options_.config_file.empty())
+        options = fmt::format("-c config_file='{}' {}", options_.config_file, options);
+    std::vector<std::string> argv{program("pg_ctl"),       "start", "-W",     "-s", "-D",
+                                  options_.data_directory, "-l",    log_file_};
+    if (!options.empty()) argv.insert(argv.end(), {"-o", options});
+    return argv;
+}
+
+Task<Result<void>> Postgres::start() {
+    clean_for_.reset();
+    const auto done = co_await run(start_arguments(), options_.start_timeout);
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Postgres::stop(const std::string& mode) {
+    // The signals that pg_ctl sends, which then looks only every tenth of a second whether it is over.
+    const int signal = mode == "smart" ? SIGTERM : mode == "immediate" ? SIGQUIT : SIGINT;
+    if (options_.control == Control::systemd && mode == "fast") {
+        const auto done =
+            co_await run({"systemctl", "stop", "--no-block", options_.systemd_unit}, seconds(10));
+        if (done) co_return Result<void>{};
+    }
+    if (!signal_postmaster(signal))
+        co_return fail(ErrorKind::conflict, "it does not run", options_.key.text());
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Postgres::promote() {
+    const auto done =
+        co_await run({program("pg_ctl"), "promote", "-W", "-s", "-D", options_.data_directory}, seconds(10));
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>{};
+}
+
+Result<void> Postgres::reload() const {
+    if (!signal_postmaster(SIGHUP)) return fail(ErrorKind::conflict, "it does not run", options_.key.text());
+    return {};
+}
+
+// ---- files
+
+Result<std::string> Postgres::old_conninfo() const {
+    const auto inside = options_.data_directory + "/postgresql.conf";
+    for (const auto& file : {options_.data_directory + "/postgresql.auto.conf",
+                             options_.config_file.empty() ? inside : options_.config_file}) {
+        const auto text = read_whole(file);
+        if (!text && text.error().kind != ErrorKind::not_found) return std::unexpected(text.error());
+        const auto value = text ? read_setting(*text, "primary_conninfo") : std::nullopt;
+        if (value && !value->empty()) return *value;
+    }
+    if (options_.replication_conninfo.empty()) {
+        return fail(ErrorKind::not_found,
+                    "its directory has no primary_conninfo, and the agent's file no ReplicationConninfo: who "
+                    "shall it log in as?",
+                    options_.key.text());
+    }
+    return options_.replication_conninfo;
+}
+
+Result<void> Postgres::write_standby(const InstanceKey& upstream, const std::string& slot) const {
+    const auto old = old_conninfo();
+    if (!old) return std::unexpected(old.error());
+    auto conninfo = Conninfo::parse(*old);
+    if (!conninfo) return std::unexpected(conninfo.error());
+    // An address left behind would win over the name.
+    conninfo->remove("hostaddr");
+    conninfo->set("host", upstream.host);
+    conninfo->set("port", std::to_string(upstream.port));
+    const auto file = options_.data_directory + "/postgresql.auto.conf";
+    const auto text = read_whole(file);
+    if (!text && text.error().kind != ErrorKind::not_found) return std::unexpected(text.error());
+    auto fresh = with_setting(text.value_or(""), "primary_conninfo", conninfo->text());
+    if (!slot.empty() || read_setting(fresh, "primary_slot_name"))
+        fresh = with_setting(fresh, "primary_slot_name", slot);
+    if (auto written = write_durably(file, fresh); !written) return written;
+    const auto signal = options_.data_directory + std::string(standby_signal_file);
+    return exists(signal) ? sync_directory(options_.data_directory) : write_durably(signal, "");
+}
+
+std::string Postgres::last_words() const {
+    constexpr std::streamoff most = 2000;
+    const int fd = ::open(log_file_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return {};
+    const auto size = ::lseek(fd, 0, SEEK_END);
+    std::string text(static_cast<size_t>(std::min<off_t>(size, most)), '\0');
+    const auto n = ::pread(fd, text.data(), text.size(), size - static_cast<off_t>(text.size()));
+    ::close(fd);
+    text.resize(n > 0 ? static_cast<size_t>(n) : 0);
+    std::string wanted;
+    for (const auto& line : split(text, '\n')) {
+        if (line.contains("FATAL:") || line.contains("PANIC:")) wanted = line;
+    }
+    return printable(trim(wanted.empty() ? in_one_line(text) : wanted), 300);
+}
+
+}  // namespace baton::host

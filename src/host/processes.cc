@@ -1,0 +1,106 @@
+#include "host/processes.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#include <memory>
+#include <set>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace baton::host {
+namespace {
+
+std::string read_link(const std::string& path) {
+    char target[4096];
+    const auto n = ::readlink(path.c_str(), target, sizeof target);
+    return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
+}
+
+/// The fields after the name (which may hold blanks and brackets) of /proc/PID/stat, from the state on.
+std::string_view stat_fields(pid_t pid, char (&buffer)[1024]) {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return {};
+    const auto n = ::read(fd, buffer, sizeof buffer);
+    ::close(fd);
+    const std::string_view text(buffer, n > 0 ? static_cast<size_t>(n) : 0);
+    const auto end = text.rfind(')');
+    return end == std::string_view::npos || end + 2 >= text.size() ? std::string_view()
+                                                                   : text.substr(end + 2);
+}
+
+std::string without_deleted(std::string path) {
+    constexpr std::string_view mark = " (deleted)";
+    if (path.ends_with(mark)) path.resize(path.size() - mark.size());
+    return path;
+}
+
+/// The program, whatever the process calls itself: a person's shell in the data directory is none of ours.
+bool is_server_program(const std::string& path) {
+    const auto name = std::string_view(path).substr(path.rfind('/') + 1);
+    return name == "postgres" || name == "postmaster" || name.starts_with("postgres-");
+}
+
+bool is_dead(pid_t pid) {
+    const auto state = process_state(pid);
+    return !state || *state == 'Z' || *state == 'X';
+}
+
+}  // namespace
+
+std::optional<char> process_state(pid_t pid) {
+    char buffer[1024];
+    const auto fields = stat_fields(pid, buffer);
+    if (fields.empty()) return std::nullopt;
+    return fields[0];
+}
+
+std::optional<uint64_t> process_start(pid_t pid) {
+    constexpr size_t at = 19;  // field 22 of the line (proc(5)), and the state is field 3
+    char buffer[1024];
+    const auto fields = split(stat_fields(pid, buffer), ' ');
+    return fields.size() > at ? parse_uint(fields[at]) : std::nullopt;
+}
+
+bool works_in(pid_t pid, const std::string& directory) {
+    const auto base = "/proc/" + std::to_string(pid);
+    if (without_deleted(read_link(base + "/cwd")) != directory) return false;
+    return is_server_program(without_deleted(read_link(base + "/exe"))) && !is_dead(pid);
+}
+
+std::vector<pid_t> working_in(const std::string& directory) {
+    std::vector<pid_t> found;
+    const std::unique_ptr<DIR, decltype([](DIR* d) { ::closedir(d); })> proc(::opendir("/proc"));
+    if (!proc) return found;
+    while (const auto* entry = ::readdir(proc.get())) {
+        const auto pid = parse_uint(entry->d_name);
+        if (pid && works_in(static_cast<pid_t>(*pid), directory)) found.push_back(static_cast<pid_t>(*pid));
+    }
+    return found;
+}
+
+size_t signal_all(const std::string& directory, int signal) {
+    constexpr int most_rounds = 8;
+    std::set<pid_t> sent;
+    for (int round = 0; round < most_rounds; ++round) {
+        const auto before = sent.size();
+        for (const auto pid : working_in(directory)) {
+            if (sent.insert(pid).second) ::kill(pid, signal);
+        }
+        if (sent.size() == before) break;
+    }
+    return sent.size();
+}
+
+uint64_t attached_to(int shared_memory_id) {
+    shmid_ds segment{};
+    return ::shmctl(shared_memory_id, IPC_STAT, &segment) == 0 ? segment.shm_nattch : 0;
+}
+
+}  // namespace baton::host

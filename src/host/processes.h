@@ -1,0 +1,27 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// Processes of this host, as /proc shows them.
+namespace baton::host {
+
+/// The kernel's letter for its state ('R', 'S', 'T', 'Z', …); nothing when there is no such process.
+std::optional<char> process_state(pid_t pid);
+/// When it was started, in clock ticks since boot: together with the id it names one process.
+std::optional<uint64_t> process_start(pid_t pid);
+/// It is a server process that works in `directory` (a real path).
+bool works_in(pid_t pid, const std::string& directory);
+/// Ids of all server processes that work in `directory` (a real path) and are no zombies: every PostgreSQL
+/// process does, orphaned ones too, while each leads a process group of its own.
+std::vector<pid_t> working_in(const std::string& directory);
+/// Sends `signal` to all of them, and again to those that were born meanwhile. How many it found.
+size_t signal_all(const std::string& directory, int signal);
+/// Processes that are attached to a System V shared memory segment; 0 when there is none such.
+uint64_t attached_to(int shared_memory_id);
+
+}  // namespace baton::host
