@@ -10,8 +10,9 @@
 namespace baton::net {
 
 /// Binds "host:port", ":port" (all addresses, IPv6 too where the machine has it) or "[v6]:port". The error
-/// names the address and the reason.
-Result<asio::ip::tcp::acceptor> listen_tcp(const asio::any_io_executor& executor, const std::string& address);
+/// names the address and the reason, and the setting that it comes from.
+Result<asio::ip::tcp::acceptor> listen_tcp(const asio::any_io_executor& executor, const std::string& address,
+                                           std::string_view setting = "ListenAddress");
 
 /// Binds a Unix socket. A socket file that a dead process left is replaced; one that somebody answers on, or
 /// a file that is no socket, is an error.

@@ -17,13 +17,15 @@ namespace baton::net {
 struct Peer {
     std::string address;  ///< without port; "unix" for a Unix socket
     bool tls = false;
-    bool verified = false;           ///< gave a client certificate, and it is good
+    bool verified = false;           ///< showed a certificate, and it is good
     std::vector<std::string> units;  ///< organisational units of that certificate
+    std::string common_name;         ///< of that certificate; "" where it has none
 };
 
 /// One connection, whatever it runs over: keeps TLS and socket types out of the rest of the room. Used on one
 /// thread. One read and one write may be under way at the same time; the limit of the later call holds for
-/// both. Errors: timeout, cancelled, broken.
+/// both. Errors: timeout, cancelled, broken; of a handshake authentication, too (the other side's certificate
+/// is not accepted).
 class Stream {
   public:
     virtual ~Stream() = default;
@@ -44,9 +46,17 @@ class Stream {
 std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket);
 std::unique_ptr<Stream> make_stream(asio::local::stream_protocol::socket socket);
 
+/// How the settings are called in the configuration that the paths come from, for messages.
+struct TlsSettingNames {
+    std::string_view certificate = "SSLCertFile";
+    std::string_view key = "SSLPrivateKeyFile";
+    std::string_view ca = "SSLCAFile";
+};
+
 struct TlsOptions {
     std::string certificate_file, key_file, ca_file;
     bool ask_for_client_certificate = false;
+    TlsSettingNames names{};
 };
 
 /// The server's certificate and rules.
@@ -57,5 +67,22 @@ class TlsContext {
 };
 /// Error io names the file that cannot be read or does not fit.
 Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsOptions& options);
+
+struct TlsClientOptions {
+    std::string ca_file;                     ///< "" = those that the system trusts
+    std::string certificate_file, key_file;  ///< our own; both or none
+    bool skip_verify = false;                ///< anybody is believed to be whom we wanted to reach
+    TlsSettingNames names{.certificate = "CertFile", .key = "KeyFile", .ca = "CAFile"};
+};
+
+/// The client's certificate and rules.
+class TlsClient {
+  public:
+    virtual ~TlsClient() = default;
+    /// `host`: the name or address that the server's certificate must be made out to.
+    virtual std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket, const std::string& host) = 0;
+};
+/// Errors: io as above, invalid_argument (a certificate without a key or a key without a certificate).
+Result<std::shared_ptr<TlsClient>> make_tls_client(const TlsClientOptions& options);
 
 }  // namespace baton::net

@@ -45,12 +45,16 @@ std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket) {
     boost::system::error_code ignored;
     const auto remote = socket.remote_endpoint(ignored);
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-    Peer peer{.address = address_text(remote.address()), .tls = false, .verified = false, .units = {}};
+    Peer peer{.address = address_text(remote.address()),
+              .tls = false,
+              .verified = false,
+              .units = {},
+              .common_name = {}};
     return std::make_unique<PlainStream<asio::ip::tcp::socket>>(std::move(socket), std::move(peer));
 }
 
 std::unique_ptr<Stream> make_stream(asio::local::stream_protocol::socket socket) {
-    Peer peer{.address = "unix", .tls = false, .verified = false, .units = {}};
+    Peer peer{.address = "unix", .tls = false, .verified = false, .units = {}, .common_name = {}};
     return std::make_unique<PlainStream<asio::local::stream_protocol::socket>>(std::move(socket),
                                                                                std::move(peer));
 }

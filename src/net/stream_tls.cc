@@ -11,35 +11,51 @@ namespace {
 using Tcp = asio::ip::tcp::socket;
 using Layer = asio::ssl::stream<Tcp&>;
 
-std::vector<std::string> organisational_units(X509* certificate) {
-    std::vector<std::string> units;
+using Side = asio::ssl::stream_base::handshake_type;
+
+/// All values of one field of the subject, in UTF-8.
+std::vector<std::string> subject_values(X509* certificate, int field) {
+    std::vector<std::string> values;
     X509_NAME* subject = X509_get_subject_name(certificate);
-    for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_organizationalUnitName, at)) >= 0;) {
+    for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, field, at)) >= 0;) {
         unsigned char* text = nullptr;
         const int length =
             ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
         if (length < 0) continue;
-        units.emplace_back(reinterpret_cast<char*>(text), static_cast<size_t>(length));
+        values.emplace_back(reinterpret_cast<char*>(text), static_cast<size_t>(length));
         OPENSSL_free(text);
     }
-    return units;
+    return values;
 }
 
 class TlsStream final : public Stream {
   public:
-    TlsStream(Tcp socket, asio::ssl::context& context, Peer peer)
+    TlsStream(Tcp socket, asio::ssl::context& context, Peer peer, Side side)
         : watched_(std::make_shared<Watched<Tcp>>(std::move(socket))),
           layer_(watched_->socket, context),
-          peer_(std::move(peer)) {}
+          peer_(std::move(peer)),
+          side_(side) {}
     ~TlsStream() override { watched_->disarm(); }
+
+    /// The certificate must be made out to `host`; its name goes with the greeting, unless it is a number.
+    void expect(const std::string& host) {
+        boost::system::error_code not_a_number;
+        asio::ip::make_address(host, not_a_number);
+        SSL* ssl = layer_.native_handle();
+        if (!not_a_number) {
+            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
+            return;
+        }
+        SSL_set_tlsext_host_name(ssl, host.c_str());
+        SSL_set1_host(ssl, host.c_str());
+    }
 
     Task<Result<void>> handshake(Duration limit) override {
         boost::system::error_code code;
         Watched<Tcp>::arm(watched_, limit);
-        co_await layer_.async_handshake(asio::ssl::stream_base::server,
-                                        asio::redirect_error(asio::use_awaitable, code));
+        co_await layer_.async_handshake(side_, asio::redirect_error(asio::use_awaitable, code));
         watched_->disarm();
-        if (code) co_return std::unexpected(watched_->error(code));
+        if (code) co_return std::unexpected(handshake_error(code));
         read_certificate();
         co_return Result<void>{};
     }
@@ -61,66 +77,121 @@ class TlsStream final : public Stream {
     asio::any_io_executor executor() override { return watched_->socket.get_executor(); }
 
   private:
+    Error handshake_error(const boost::system::error_code& code) {
+        const auto verdict = SSL_get_verify_result(layer_.native_handle());
+        if (verdict == X509_V_OK || watched_->expired) return watched_->error(code);
+        return {ErrorKind::authentication,
+                std::string("its certificate is not accepted: ") + X509_verify_cert_error_string(verdict), "",
+                ""};
+    }
     void read_certificate() {
         X509* certificate = SSL_get1_peer_certificate(layer_.native_handle());
         if (!certificate) return;
         peer_.verified = SSL_get_verify_result(layer_.native_handle()) == X509_V_OK;
-        if (peer_.verified) peer_.units = organisational_units(certificate);
+        if (peer_.verified) {
+            peer_.units = subject_values(certificate, NID_organizationalUnitName);
+            auto names = subject_values(certificate, NID_commonName);
+            if (!names.empty()) peer_.common_name = std::move(names.back());
+        }
         X509_free(certificate);
     }
 
     std::shared_ptr<Watched<Tcp>> watched_;
     Layer layer_;
     Peer peer_;
+    const Side side_;
 };
+
+std::unique_ptr<TlsStream> tls_stream(Tcp socket, asio::ssl::context& context, Side side) {
+    boost::system::error_code ignored;
+    const auto remote = socket.remote_endpoint(ignored);
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    Peer peer{.address = address_text(remote.address()),
+              .tls = true,
+              .verified = false,
+              .units = {},
+              .common_name = {}};
+    return std::make_unique<TlsStream>(std::move(socket), context, std::move(peer), side);
+}
+
+std::unexpected<Error> unusable(std::string_view setting, const std::string& file,
+                                const boost::system::error_code& code) {
+    return fail(ErrorKind::io, "cannot use " + std::string(setting) + ": " + code.message(),
+                file.empty() ? "(empty)" : file);
+}
+
+Result<void> show(asio::ssl::context& context, const std::string& certificate_file,
+                  const std::string& key_file, const TlsSettingNames& names) {
+    boost::system::error_code code;
+    context.use_certificate_chain_file(certificate_file, code);
+    if (code) return unusable(names.certificate, certificate_file, code);
+    context.use_private_key_file(key_file, asio::ssl::context::pem, code);
+    if (code) return unusable(names.key, key_file, code);
+    if (SSL_CTX_check_private_key(context.native_handle()) == 1) return {};
+    return fail(
+        ErrorKind::io,
+        std::string(names.key) + " is not the key of the certificate in " + std::string(names.certificate),
+        key_file);
+}
+
+Result<void> trust(asio::ssl::context& context, const std::string& ca_file, const TlsSettingNames& names) {
+    boost::system::error_code code;
+    if (ca_file.empty()) {
+        context.set_default_verify_paths(code);
+    } else {
+        context.load_verify_file(ca_file, code);
+    }
+    if (code) return unusable(names.ca, ca_file, code);
+    context.set_verify_mode(asio::ssl::verify_peer, code);
+    return {};
+}
 
 class TlsContextImpl final : public TlsContext {
   public:
     TlsContextImpl() : context_(asio::ssl::context::tls_server) {}
 
     Result<void> load(const TlsOptions& options) {
-        boost::system::error_code code;
         SSL_CTX_set_min_proto_version(context_.native_handle(), TLS1_2_VERSION);
-        context_.use_certificate_chain_file(options.certificate_file, code);
-        if (code) return unusable("SSLCertFile", options.certificate_file, code);
-        context_.use_private_key_file(options.key_file, asio::ssl::context::pem, code);
-        if (code) return unusable("SSLPrivateKeyFile", options.key_file, code);
-        if (SSL_CTX_check_private_key(context_.native_handle()) != 1) {
-            return fail(ErrorKind::io, "SSLPrivateKeyFile is not the key of the certificate in SSLCertFile",
-                        options.key_file);
-        }
-        return options.ask_for_client_certificate ? trust(options) : Result<void>{};
-    }
-    std::unique_ptr<Stream> make_stream(Tcp socket) override {
-        boost::system::error_code ignored;
-        const auto remote = socket.remote_endpoint(ignored);
-        socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-        Peer peer{.address = address_text(remote.address()), .tls = true, .verified = false, .units = {}};
-        return std::make_unique<TlsStream>(std::move(socket), context_, std::move(peer));
-    }
-
-  private:
-    Result<void> trust(const TlsOptions& options) {
-        boost::system::error_code code;
-        if (options.ca_file.empty()) {
-            context_.set_default_verify_paths(code);
-        } else {
-            context_.load_verify_file(options.ca_file, code);
-        }
-        if (code) return unusable("SSLCAFile", options.ca_file, code);
+        auto shown = show(context_, options.certificate_file, options.key_file, options.names);
+        if (!shown || !options.ask_for_client_certificate) return shown;
         // A certificate that is given must be good; none at all is left to the check of each request, because
         // the status route may be open to everybody (StatusOUVerify).
-        context_.set_verify_mode(asio::ssl::verify_peer, code);
+        if (auto trusted = trust(context_, options.ca_file, options.names); !trusted) return trusted;
         static constexpr unsigned char session_scope[] = "baton";
         SSL_CTX_set_session_id_context(context_.native_handle(), session_scope, sizeof session_scope - 1);
         return {};
     }
-    static std::unexpected<Error> unusable(std::string_view key, const std::string& file,
-                                           const boost::system::error_code& code) {
-        return fail(ErrorKind::io, "cannot use " + std::string(key) + ": " + code.message(),
-                    file.empty() ? "(empty)" : file);
+    std::unique_ptr<Stream> make_stream(Tcp socket) override {
+        return tls_stream(std::move(socket), context_, asio::ssl::stream_base::server);
     }
 
+  private:
+    asio::ssl::context context_;
+};
+
+class TlsClientImpl final : public TlsClient {
+  public:
+    TlsClientImpl() : context_(asio::ssl::context::tls_client) {}
+
+    Result<void> load(const TlsClientOptions& options) {
+        SSL_CTX_set_min_proto_version(context_.native_handle(), TLS1_2_VERSION);
+        if (options.certificate_file.empty() != options.key_file.empty()) {
+            return fail(ErrorKind::invalid_argument, std::string(options.names.certificate) + " and " +
+                                                         std::string(options.names.key) + " go together");
+        }
+        if (!options.certificate_file.empty()) {
+            auto shown = show(context_, options.certificate_file, options.key_file, options.names);
+            if (!shown) return shown;
+        }
+        return options.skip_verify ? Result<void>{} : trust(context_, options.ca_file, options.names);
+    }
+    std::unique_ptr<Stream> make_stream(Tcp socket, const std::string& host) override {
+        auto stream = tls_stream(std::move(socket), context_, asio::ssl::stream_base::client);
+        stream->expect(host);
+        return stream;
+    }
+
+  private:
     asio::ssl::context context_;
 };
 
@@ -130,6 +201,12 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsOptions& options) 
     auto context = std::make_shared<TlsContextImpl>();
     if (auto loaded = context->load(options); !loaded) return std::unexpected(loaded.error());
     return context;
+}
+
+Result<std::shared_ptr<TlsClient>> make_tls_client(const TlsClientOptions& options) {
+    auto client = std::make_shared<TlsClientImpl>();
+    if (auto loaded = client->load(options); !loaded) return std::unexpected(loaded.error());
+    return client;
 }
 
 }  // namespace baton::net
