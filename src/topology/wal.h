@@ -27,6 +27,13 @@ inline uint64_t bytes_ahead(Lsn to, Lsn from) {
     return to > from ? to.value - from.value : 0;
 }
 
+/// What the WAL of a data directory has past a position.
+struct WalPast {
+    Lsn end;              ///< of the last whole record; not before that position
+    int64_t commits = 0;  ///< transactions that were committed there
+    bool operator==(const WalPast&) const = default;
+};
+
 /// A branch of history; each promotion starts a new one. 0 is unknown.
 using Timeline = uint32_t;
 

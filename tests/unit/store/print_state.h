@@ -72,6 +72,8 @@ inline std::string print(const State& s) {
         print(out, KeyValueRow{k, v});
     for (const auto& [k, v] : s.guards)
         print(out, GuardRow{k, v});
+    for (const auto& [k, v] : s.member_slots)
+        print(out, v);
     out +=
         fmt::format("recoveries_enabled={} next_id={} epoch={}\n", s.recoveries_enabled, s.next_id, s.epoch);
     return out;

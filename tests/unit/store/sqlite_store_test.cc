@@ -62,6 +62,9 @@ TEST_F(SqliteStore, EveryCommandSurvivesAReopen) {
         PutHostnameUnresolve{db2, ""},
         PutKeyValue{"proxy/writer/orders", "db1:5432"},
         PutGuard{"7000", sample_guard()},
+        PutMemberSlot{{db1, "db2", db2, "7000"}},
+        PutMemberSlot{{db1, "db3", db3, "7000"}},
+        ForgetMemberSlot{db1, "db3"},
         PutEpoch{7},
     };
     std::set<size_t> kinds;
@@ -278,7 +281,7 @@ TEST_F(SqliteRefusal, AnOlderVersionIsBroughtUp) {
     open_good()->apply(PutRecovery{sample_recovery(1)});
     sql(file(),
         "ALTER TABLE recoveries DROP COLUMN boot; ALTER TABLE recoveries DROP COLUMN started_mono_us; "
-        "DROP TABLE guards; PRAGMA user_version = 1");
+        "DROP TABLE guards; DROP TABLE member_slots; PRAGMA user_version = 1");
     const auto store = open();
     ASSERT_TRUE(store) << store.error().text();
     ASSERT_FALSE((*store)->state().recoveries.empty());

@@ -170,6 +170,20 @@ TEST(State, AnUnchangedInstanceIsNotWrittenAgain) {
     EXPECT_EQ(changes.size(), 1u);
 }
 
+TEST(State, MemberSlotsGoWithTheirCluster) {
+    State s;
+    Changes changes;
+    const InstanceKey holder{"db1", 5432};
+    apply_command(s, PutMemberSlot{{holder, "db2", {"db2", 5432}, "7000"}}, {}, &changes);
+    apply_command(s, PutMemberSlot{{holder, "db2", {"db2", 5432}, "7000"}}, {}, &changes);
+    EXPECT_EQ(changes.size(), 1u) << "the same again is no change";
+    apply_command(s, PutMemberSlot{{holder, "db3", {"db3", 5432}, "7001"}}, {}, &changes);
+    apply_command(s, ForgetCluster{"7000"}, {}, &changes);
+    ASSERT_EQ(s.member_slots.size(), 1u);
+    EXPECT_EQ(s.member_slots.begin()->second.name, "db3");
+    EXPECT_EQ(changes.size(), 3u);
+}
+
 TEST(State, AnEpochOnlyGrows) {
     State s;
     Changes changes;
