@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "topology/activity.h"
 #include "topology/instance.h"
 
 /// One interface to every kind of database (PostgreSQL here, MySQL beside it, a model of either in the
@@ -122,6 +123,10 @@ class Actor {
     virtual Task<Result<void>> create_slot(std::string name, MonoTime deadline) = 0;
     /// Drops an inactive physical slot; success if there is none.
     virtual Task<Result<void>> drop_slot(std::string name, MonoTime deadline) = 0;
+    /// Lets go of the WAL that an inactive physical slot holds back before `to`. Error conflict: it is in use.
+    virtual Task<Result<void>> advance_slot(std::string name, topology::Lsn, MonoTime) {
+        co_return fail(ErrorKind::unsupported, "this engine moves no slots", std::move(name));
+    }
     /// Makes the WAL receiver reconnect to the same upstream: back to streaming proves that the upstream
     /// lives.
     virtual Task<Result<void>> restart_receiver(MonoTime deadline) = 0;
@@ -132,6 +137,14 @@ class Actor {
     virtual Task<Result<topology::TimelineHistory>> timeline_history(Timeline timeline,
                                                                      MonoTime deadline) = 0;
     virtual Task<Result<Examination>> examine(MonoTime deadline) = 0;
+    /// So that a shutdown soon after has little to write. Error unsupported: this engine has none.
+    virtual Task<Result<void>> checkpoint(MonoTime) {
+        co_return fail(ErrorKind::unsupported, "this engine has no checkpoint that could be asked for");
+    }
+    /// Before a planned stop. Error unsupported: this engine cannot tell.
+    virtual Task<Result<topology::Activity>> activity(MonoTime) {
+        co_return fail(ErrorKind::unsupported, "this engine cannot tell what is going on there");
+    }
 };
 
 class Engine {

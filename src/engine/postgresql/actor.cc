@@ -102,6 +102,18 @@ Task<Result<void>> remove_slot(HandPtr hand, std::string name, MonoTime deadline
     co_return dropped;
 }
 
+Task<Result<void>> move_slot(HandPtr hand, std::string name, Lsn to, MonoTime deadline) {
+    if (auto ready = co_await ensure_connected(*hand, deadline); !ready) co_return ready;
+    // One that is there already, or further, cannot be moved back: the server says so as an error.
+    co_return co_await tell(
+        *hand,
+        fmt::format(
+            "SELECT pg_replication_slot_advance(slot_name, {0}::pg_lsn) FROM pg_replication_slots "
+            "WHERE slot_type = 'physical' AND NOT active AND slot_name = {1} AND restart_lsn < {0}::pg_lsn",
+            hand->session->literal(to.text()), hand->session->literal(name)),
+        deadline, "ALTER ROLE %R REPLICATION;");
+}
+
 Task<Result<void>> pause_or_resume(HandPtr hand, bool paused, MonoTime deadline) {
     const std::string function = paused ? "pg_wal_replay_pause()" : "pg_wal_replay_resume()";
     co_return co_await tell(*hand, "SELECT " + function, deadline,
@@ -134,6 +146,9 @@ class PostgresActor final : public Actor {
     Task<Result<void>> drop_slot(std::string name, MonoTime d) override {
         return remove_slot(hand_, std::move(name), d);
     }
+    Task<Result<void>> advance_slot(std::string name, Lsn to, MonoTime d) override {
+        return move_slot(hand_, std::move(name), to, d);
+    }
     Task<Result<void>> restart_receiver(MonoTime d) override { return restart_wal_receiver(hand_, d); }
     Task<Result<void>> pause_replay(bool paused, MonoTime d) override {
         return pause_or_resume(hand_, paused, d);
@@ -149,6 +164,8 @@ class PostgresActor final : public Actor {
         return read_timeline_history(hand_, timeline, d);
     }
     Task<Result<Examination>> examine(MonoTime d) override { return examine_server(hand_, d); }
+    Task<Result<void>> checkpoint(MonoTime d) override { return write_checkpoint(hand_, d); }
+    Task<Result<topology::Activity>> activity(MonoTime d) override { return read_activity(hand_, d); }
 
   private:
     HandPtr hand_;

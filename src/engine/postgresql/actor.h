@@ -32,6 +32,8 @@ Task<Result<FollowHow>> follow_upstream(HandPtr hand, FollowOrder order, MonoTim
 Task<Result<void>> restart_wal_receiver(HandPtr hand, MonoTime deadline);
 Task<Result<void>> alter_system(HandPtr hand, std::string parameter, std::string value, MonoTime deadline);
 Task<Result<Examination>> examine_server(HandPtr hand, MonoTime deadline);
+Task<Result<void>> write_checkpoint(HandPtr hand, MonoTime deadline);
+Task<Result<topology::Activity>> read_activity(HandPtr hand, MonoTime deadline);
 Task<Result<topology::TimelineHistory>> read_timeline_history(HandPtr hand, Timeline timeline,
                                                               MonoTime deadline);
 
