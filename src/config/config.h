@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "config/router_entry.h"
 
 namespace baton::config {
 

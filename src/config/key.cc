@@ -92,8 +92,14 @@ bool is_deprecated(std::string_view name) {
 std::string to_json(const Key& key, const Value& value) {
     const auto* text = std::get_if<std::string>(&value);
     if (text && !text->empty() && key.is(secret)) return "\"********\"";
-    return std::visit([](const auto& v) { return boost::json::serialize(boost::json::value_from(v)); },
-                      value);
+    return std::visit(
+        []<class T>(const T& v) {
+            if constexpr (std::is_same_v<T, RouterList>)
+                return routers_json(v);
+            else
+                return boost::json::serialize(boost::json::value_from(v));
+        },
+        value);
 }
 
 }  // namespace baton::config

@@ -14,7 +14,7 @@ namespace baton::config {
 enum KeyFlag : uint8_t { unused = 0, used = 1, live = 2, secret = 4, env = 8, own = 16 };
 
 using Member = std::variant<bool Config::*, int64_t Config::*, double Config::*, std::string Config::*,
-                            Texts Config::*, TextMap Config::*>;
+                            Texts Config::*, TextMap Config::*, RouterList Config::*>;
 
 /// One key of the table (keys.def).
 struct Key {

@@ -49,6 +49,11 @@ std::optional<TextMap> as_map(const json::value& v) {
     return map;
 }
 
+std::optional<RouterList> as_routers(const json::value& v) {
+    auto routers = read_routers(v);
+    return routers ? std::optional(std::move(*routers)) : std::nullopt;
+}
+
 template <class T>
 std::optional<Value> wrap(std::optional<T> value) {
     return value ? std::optional<Value>(std::move(*value)) : std::nullopt;
@@ -67,6 +72,8 @@ std::optional<Value> convert(const Key& key, const json::value& v) {
             return v.is_string() ? std::optional<Value>(std::string(v.get_string())) : std::nullopt;
         case 4:
             return wrap(as_texts(v, key.rule));
+        case 6:
+            return wrap(as_routers(v));
         default:
             return wrap(as_map(v));
     }
@@ -85,6 +92,12 @@ std::string_view kind_of(const json::value& v) {
         default:
             return "a number";
     }
+}
+
+/// What is wrong with a value of another type: of an object in a list, where in it.
+std::string complaint_about(const Key& key, const json::value& v) {
+    if (key.member.index() == 6 && v.is_array()) return read_routers(v).error().message;
+    return fmt::format("it is {}", kind_of(v));
 }
 
 std::string shown(const Key& key, const json::value& v) {
@@ -149,7 +162,7 @@ void Overlay::take(const std::string& name, const json::value& value, const std:
 void Overlay::take_known(const Key& key, const json::value& value, const std::string& file) {
     auto converted = convert(key, value);
     if (!converted) {
-        report_.errors.push_back(bad_value(key, value, fmt::format("it is {}", kind_of(value)), file));
+        report_.errors.push_back(bad_value(key, value, complaint_about(key, value), file));
         return;
     }
     if (const auto complaint = violation(key.rule, *converted)) {
@@ -172,20 +185,32 @@ void Overlay::warn_unknown(const std::string& name, const std::string& file) {
          fmt::format("{}: unknown key \"{}\" is ignored{}", file, printable(name), hint)});
 }
 
+/// `text` with what its environment variable holds, where it names one.
+void Overlay::replace_variable(const Key& key, std::string& text, const std::string& file) {
+    const std::string variable = variable_name(text);
+    if (variable.empty()) return;
+    if (auto value = environment_(variable)) {
+        text = std::move(*value);
+        return;
+    }
+    report_.errors.push_back(
+        {.kind = ErrorKind::invalid_argument,
+         .message = fmt::format("{}: the environment variable {} is not set", key.name, printable(variable)),
+         .who = file});
+}
+
 void Overlay::replace_variables() {
     for (const auto& key : keys()) {
         const auto set = set_in_.find(key.name);
         if (!key.from_environment() || set == set_in_.end()) continue;
-        const std::string variable = variable_name(std::get<std::string>(key.value(report_.loaded.values)));
-        if (variable.empty()) continue;
-        if (auto value = environment_(variable)) {
-            key.set(report_.loaded.values, std::move(*value));
+        auto value = key.value(report_.loaded.values);
+        if (auto* routers = std::get_if<RouterList>(&value)) {
+            for (auto& router : *routers)
+                replace_variable(key, router.Password, set->second);
         } else {
-            report_.errors.push_back({.kind = ErrorKind::invalid_argument,
-                                      .message = fmt::format("{}: the environment variable {} is not set",
-                                                             key.name, printable(variable)),
-                                      .who = set->second});
+            replace_variable(key, std::get<std::string>(value), set->second);
         }
+        key.set(report_.loaded.values, std::move(value));
     }
 }
 

@@ -27,6 +27,7 @@ class Overlay {
     void take(const std::string& name, const boost::json::value& value, const std::string& file);
     void take_known(const Key& key, const boost::json::value& value, const std::string& file);
     void warn_unknown(const std::string& name, const std::string& file);
+    void replace_variable(const Key& key, std::string& text, const std::string& file);
     void replace_variables();
     void read_credentials();
     void summarise_warnings();

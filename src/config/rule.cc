@@ -199,6 +199,7 @@ std::optional<std::string> violation(const Rule& rule, const Value& value) {
     }
     if (const auto* text = std::get_if<std::string>(&value)) return text_violation(rule, *text);
     if (const auto* list = std::get_if<Texts>(&value)) return list_violation(rule, *list);
+    if (const auto* routers = std::get_if<RouterList>(&value)) return routers_violation(*routers);
     const auto* map = std::get_if<TextMap>(&value);
     return map && rule.kind == Kind::pattern_keys ? message_of(AliasMap::compile(*map)) : std::nullopt;
 }
@@ -215,6 +216,8 @@ std::string allowed(const Rule& rule, const Value& example) {
             return text_words(rule);
         case 4:
             return list_words(rule);
+        case 6:
+            return routers_allowed();
         default:
             return "an object with regular expressions as keys and strings as values";
     }

@@ -12,7 +12,7 @@
 
 namespace baton::config {
 
-using Value = std::variant<bool, int64_t, double, std::string, Texts, TextMap>;
+using Value = std::variant<bool, int64_t, double, std::string, Texts, TextMap, RouterList>;
 
 /// What values of a key are allowed, beyond their type.
 struct Rule {

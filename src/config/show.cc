@@ -20,10 +20,20 @@ std::string when_applied(const Key& key) {
     return key.is(live) ? "reload" : "restart";
 }
 
+std::string routers_text() {
+    std::string text = " Fields:";
+    for (const auto& field : router_fields())
+        text += fmt::format("{} `{}`: {}{}", &field == &router_fields().front() ? "" : ";", field.name,
+                            field.text, field.secret ? " (secret: never shown; may be `${VARIABLE}`)" : "");
+    return text + ".";
+}
+
 std::string row(const Key& key) {
     std::string text(key.text);
     if (key.is(own)) text += " *(Baton only)*";
-    if (key.is(secret))
+    if (std::holds_alternative<RouterList>(key.default_value()))
+        text += routers_text();
+    else if (key.is(secret))
         text += " Secret: never shown; may be `${VARIABLE}`.";
     else if (key.is(env))
         text += " May be `${VARIABLE}`.";
