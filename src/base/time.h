@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace baton {
 
@@ -37,5 +39,9 @@ std::string iso_time(WallTime t);
 std::string plain_time(WallTime t);
 /// "10:38:28.123", for timelines.
 std::string clock_time(WallTime t);
+
+/// "2026-11-20T10:38:28Z", "2026-11-20T10:38:28.5+01:00", "2026-11-20 10:38Z": date, time and offset (RFC
+/// 3339; the seconds may be missing). Nothing for anything else, and for what no calendar has.
+std::optional<WallTime> parse_time(std::string_view text);
 
 }  // namespace baton
