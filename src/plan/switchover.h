@@ -75,6 +75,10 @@ Preflight preflight_switchover(const Cluster& cluster, const SwitchoverWish& wis
 Plan plan_switchover(const Cluster& cluster, const Preflight& preflight, const SwitchoverWish& wish,
                      const Policy& policy);
 
+/// What is left to be done once `leader` leads: for a manager that was restarted in between.
+Plan plan_after_promotion(const Cluster& cluster, const InstanceKey& old_primary, const InstanceKey& leader,
+                          const SwitchoverWish& wish, const Policy& policy);
+
 /// Has a server that received everything up to `received` the whole record of the shutdown checkpoint that
 /// begins at `checkpoint`?
 bool has_shutdown_checkpoint(Lsn received, Lsn checkpoint);

@@ -14,6 +14,8 @@ namespace {
 constexpr milliseconds checkpoint_deadline{60'000};
 /// A promise to the primary's agent lasts a second, and a moment more on the side that gave it.
 constexpr milliseconds clear_deadline{5'000};
+/// A server ends when its standbys have received everything: what they have not got then does not come.
+constexpr milliseconds received_deadline{500};
 
 struct Draft {
     const Cluster& cluster;
@@ -72,7 +74,7 @@ std::vector<Step> steps_of_followers(Draft& d) {
     return std::move(scratch.steps);
 }
 
-void add_preparation(Draft& d, const std::vector<Step>& rewiring, const std::string& slot_of_old) {
+void add_slots(Draft& d, const std::vector<Step>& rewiring, const std::string& slot_of_old) {
     for (const auto& step : rewiring) {
         if (step.kind == StepKind::create_slot) add_slot(d, step.argument, step.served);
     }
@@ -83,6 +85,20 @@ void add_preparation(Draft& d, const std::vector<Step>& rewiring, const std::str
             fmt::format("slots are not managed: {} needs slot {} on {}, see that it is there",
                         d.primary.key.text(), slot_of_old, d.candidate.key.text()));
     }
+}
+
+/// It works on a standby, too, so that clients never meet it.
+void add_permission_to_write(Draft& d) {
+    if (!d.candidate.seen->settings.default_transaction_read_only) return;
+    auto& writes =
+        d.add(StepKind::allow_writes, d.candidate.key,
+              fmt::format("turn default_transaction_read_only off on {}, or it would refuse writes",
+                          d.candidate.key.text()));
+    writes.undo = fmt::format("turn it on again on {}", d.candidate.key.text());
+}
+
+void add_preparation(Draft& d) {
+    add_permission_to_write(d);
     auto& clear = d.add(StepKind::stand_clear, d.candidate.key,
                         fmt::format("the agent of {} stands clear: it vouches for {} no more",
                                     d.candidate.key.text(), d.primary.key.text()));
@@ -121,13 +137,16 @@ void add_change(Draft& d) {
                            fmt::format("{} has received the shutdown checkpoint of {}",
                                        d.candidate.key.text(), d.primary.key.text()));
     received.upstream = d.primary.key;
-    received.deadline = d.wish.pause;
+    received.deadline = received_deadline;
     received.undo = fmt::format("start {} again", d.primary.key.text());
     ++d.phase;
     auto& promote = d.add(StepKind::promote, d.candidate.key, "promote " + d.candidate.key.text());
     promote.deadline = d.policy.promotion_timeout;
     promote.irreversible = true;
     ++d.phase;
+}
+
+void add_routes(Draft& d) {
     for (const auto& router : d.wish.routers) {
         auto& route = d.add(
             StepKind::route_clients, d.candidate.key,
@@ -139,13 +158,6 @@ void add_change(Draft& d) {
 }
 
 void add_return(Draft& d, std::vector<Step> rewiring, const std::string& slot_of_old) {
-    if (d.candidate.seen->settings.default_transaction_read_only) {
-        auto& writes =
-            d.add(StepKind::allow_writes, d.candidate.key,
-                  fmt::format("turn default_transaction_read_only off on {}, or it would refuse writes",
-                              d.candidate.key.text()));
-        writes.required = false;
-    }
     auto& back =
         d.add(StepKind::make_standby, d.primary.key,
               fmt::format("start {} as a standby of {}{}", d.primary.key.text(), d.candidate.key.text(),
@@ -188,9 +200,31 @@ Plan plan_switchover(const Cluster& cluster, const Preflight& preflight, const S
     Draft d{cluster, *primary, *candidate, wish, policy, std::move(plan)};
     const auto slot_of_old = slot_of_old_primary(*primary, policy);
     auto rewiring = steps_of_followers(d);
-    add_preparation(d, rewiring, slot_of_old);
+    add_slots(d, rewiring, slot_of_old);
+    add_preparation(d);
     add_pause(d);
     add_change(d);
+    add_routes(d);
+    add_return(d, std::move(rewiring), slot_of_old);
+    return std::move(d.plan);
+}
+
+Plan plan_after_promotion(const Cluster& cluster, const InstanceKey& old_primary, const InstanceKey& leader,
+                          const SwitchoverWish& wish, const Policy& policy) {
+    Plan plan{.kind = Kind::switchover, .cluster_id = cluster.id, .subject = old_primary};
+    plan.choice = {.chosen = leader, .why = "it leads"};
+    const auto* primary = cluster.find(old_primary);
+    const auto* candidate = cluster.find(leader);
+    if (primary == nullptr || candidate == nullptr || !candidate->seen) return plan;
+    Draft d{cluster, *primary, *candidate, wish, policy, std::move(plan)};
+    const auto slot_of_old = slot_of_old_primary(*primary, policy);
+    auto rewiring = steps_of_followers(d);
+    add_routes(d);
+    add_slots(d, rewiring, slot_of_old);
+    add_permission_to_write(d);
+    for (auto& step : d.plan.steps)
+        step.required = false;
+    ++d.phase;
     add_return(d, std::move(rewiring), slot_of_old);
     return std::move(d.plan);
 }

@@ -243,6 +243,17 @@ TEST(SwitchoverPlan, does_without_routers_and_with_slots_that_are_there) {
                                      "6 follow s2 ?", "7 verify-streaming p ?", "7 verify-streaming s2 ?"));
 }
 
+TEST(SwitchoverPlan, goes_on_after_the_promotion) {
+    const auto cluster =
+        healthy().on("s1").with([](auto& i, auto&) { i.role = topology::Role::primary; }).build();
+    auto w = wish();
+    w.routers = {"pb1"};
+    EXPECT_THAT(
+        words(plan_after_promotion(cluster, key("p"), key("s1"), w, Policy{})),
+        testing::ElementsAre("1 route-clients s1 pb1 ?", "2 create-slot s1 p ?", "3 make-standby p p ?",
+                             "3 follow s2 ?", "4 verify-streaming p ?", "4 verify-streaming s2 ?"));
+}
+
 TEST(SwitchoverPlan, lists_all_obstacles_at_once) {
     const auto cluster = make_cluster().primary("p").standby("s1").paused().build();
     const auto w = wish();
