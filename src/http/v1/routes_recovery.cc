@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "http/v1/answer.h"
 #include "http/v1/routes.h"
 #include "http/v1/status.h"
@@ -134,15 +135,39 @@ Task<Result<Response>> force_takeover(const Context& context, const Request& req
 }
 
 // ---- planned takeover -------------------------------------------------------------------------------------
-Reader graceful_takeover(bool choose) {
-    return [choose](const View& view, const Request& request) -> Result<Response> {
-        const auto cluster = named_cluster(view, request);
-        if (!cluster) return std::unexpected(cluster.error());
+/// Both forms bring the old primary back as a standby: PostgreSQL has no such thing as one that is left
+/// stopped beside the new one.
+Response planned_answer(const View& view, const Result<control::SwitchoverOutcome>& outcome) {
+    if (!outcome) return failed("graceful-master-takeover: no successor promoted: " + outcome.error().text());
+    if (!outcome->attempted)
+        return failed("graceful-master-takeover: not begun: " + join(outcome->obstacles, "; "));
+    const auto details = json_of(
+        [&](JsonWriter& out) { write_recovery(out, view, outcome->recovery, RecoveryForm::returned); });
+    if (outcome->recovery.successor) return ok("graceful-master-takeover: successor promoted", details);
+    const auto& errors = outcome->recovery.errors;
+    return failed(
+        "graceful-master-takeover: no successor promoted" + (errors.empty() ? "" : ": " + errors.front()),
+        details);
+}
+
+Actor graceful_takeover(bool choose) {
+    return [choose](const Context& context, const Request& request) -> Task<Result<Response>> {
+        const auto view = context.view();
+        const auto cluster = named_cluster(*view, request);
+        if (!cluster) co_return std::unexpected(cluster.error());
         // A designated server that makes no sense counts as none given.
         const auto key = key_param(request, "designatedHost", "designatedPort");
         const auto designated = key ? std::optional(*key) : std::nullopt;
-        return std::unexpected(
-            graceful_takeover_refusal(view, **cluster, named_hint(request), designated, choose));
+        const auto target =
+            graceful_takeover_target(*view, **cluster, named_hint(request), designated, choose);
+        if (!target) co_return std::unexpected(target.error());
+        control::SwitchoverCommand command{.cluster_hint = (*cluster)->id};
+        // Of several the switchover itself finds the best that is fit for it.
+        if (designated || !choose) command.candidate = (*target)->key;
+        const auto caller = request.caller();
+        const auto outcome = co_await context.command<Result<control::SwitchoverOutcome>>(
+            [&](Control& c) { return c.switchover(command, caller); });
+        co_return planned_answer(*context.view(), outcome);
     };
 }
 
@@ -195,10 +220,10 @@ std::vector<Route> recovery_routes() {
              recover(false), "Recovers a failed server, whatever blocks automatic recovery.")
         .act("/api/recover-lite/:host/:port /api/recover-lite/:host/:port/:candidateHost/:candidatePort",
              recover(true), "The same without hooks.")
-        .read_if_permitted(takeover_patterns("graceful-master-takeover"), graceful_takeover(false),
-                           "Planned switchover; says what it needs.")
-        .read_if_permitted(takeover_patterns("graceful-master-takeover-auto"), graceful_takeover(true),
-                           "Planned switchover to the best replica; says what it needs.")
+        .act(takeover_patterns("graceful-master-takeover"), graceful_takeover(false),
+             "Planned switchover without loss, by the agents on the hosts.")
+        .act(takeover_patterns("graceful-master-takeover-auto"), graceful_takeover(true),
+             "Planned switchover to the best replica.")
         .act("/api/force-master-failover/:host/:port /api/force-master-failover/:clusterHint", force_failover,
              "Fails over the primary, whatever the analysis says.")
         .act(

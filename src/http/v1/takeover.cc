@@ -61,19 +61,6 @@ Result<void> check_fitness(const View& view, const Instance& designated) {
     return {};
 }
 
-Error needs_agents(const Instance& primary, const Instance& designated) {
-    return {
-        .kind = ErrorKind::unsupported,
-        .message = fmt::format(
-            "A planned switchover from {0} to {1} needs Baton's agent on the hosts, to stop {0} cleanly and "
-            "to bring it "
-            "back as a standby, and this version has none. By hand: stop {0} with pg_ctl stop -m fast, run "
-            "force-master-takeover to {1} (unless automatic recovery has promoted it already), then give {0} "
-            "a "
-            "standby.signal and a primary_conninfo for {1}, and start it",
-            primary.key.text(), designated.key.text())};
-}
-
 }  // namespace
 
 Result<const Instance*> only_primary(const Cluster& cluster, const std::string& hint) {
@@ -94,14 +81,15 @@ Result<void> check_direct_replica(const Instance& primary, const Instance& desig
                               designated.upstream ? designated.upstream->text() : "not known"));
 }
 
-Error graceful_takeover_refusal(const View& view, const Cluster& cluster, const std::string& hint,
-                                const std::optional<InstanceKey>& designated, bool choose) {
+Result<const Instance*> graceful_takeover_target(const View& view, const Cluster& cluster,
+                                                 const std::string& hint,
+                                                 const std::optional<InstanceKey>& designated, bool choose) {
     const auto primary = only_primary(cluster, hint);
-    if (!primary) return primary.error();
+    if (!primary) return std::unexpected(primary.error());
     const auto target = choose_designated(cluster, **primary, designated, choose);
-    if (!target) return target.error();
-    if (const auto fit = check_fitness(view, **target); !fit) return fit.error();
-    return needs_agents(**primary, **target);
+    if (!target) return target;
+    if (const auto fit = check_fitness(view, **target); !fit) return std::unexpected(fit.error());
+    return target;
 }
 
 }  // namespace baton::http::v1

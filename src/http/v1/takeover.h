@@ -15,11 +15,10 @@ Result<const topology::Instance*> only_primary(const topology::Cluster& cluster,
 /// May `designated` be promoted by force? The error says whose replica it is.
 Result<void> check_direct_replica(const topology::Instance& primary, const topology::Instance& designated);
 
-/// Why a planned takeover does not happen: the first of orchestrator's conditions that is not met, else that
-/// this version has no agent on the hosts to stop the old primary and bring it back, with the way to do it by
-/// hand.
-Error graceful_takeover_refusal(const control::View& view, const topology::Cluster& cluster,
-                                const std::string& hint,
-                                const std::optional<topology::InstanceKey>& designated, bool choose);
+/// Who would lead after a planned takeover, if orchestrator's conditions are met; the error is the first of
+/// them that is not. What else hinders it, the switchover itself says.
+Result<const topology::Instance*> graceful_takeover_target(
+    const control::View& view, const topology::Cluster& cluster, const std::string& hint,
+    const std::optional<topology::InstanceKey>& designated, bool choose);
 
 }  // namespace baton::http::v1
