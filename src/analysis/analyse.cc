@@ -8,6 +8,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "analysis/by_agent.h"
 #include "analysis/describe.h"
 #include "analysis/evidence.h"
 #include "analysis/slots.h"
@@ -19,12 +20,15 @@ namespace baton::analysis {
 namespace {
 
 using topology::Ancestry;
+using topology::DiskHealth;
 using topology::Reach;
 
 struct Rule {
     Code code;
     bool (*matches)(const Situation&);
     std::string (*describe)(const Situation&);
+    /// Why a code that starts a recovery does not yet; "" = it does.
+    std::string (*held_back)(const Situation&) = nullptr;
 };
 
 bool answering(const Situation& s) {
@@ -66,6 +70,22 @@ bool all_agree(const Situation& s) {
     if (defect("promote-without-asking-replicas")) return true;
     const bool unanimous = s.counts.agree == s.counts.valid || defect("one-standby-is-enough");
     return s.counts.agree > 0 && unanimous && !someone_receives_unseen(s);
+}
+/// By its agent, or by everybody else; not by others alone where its agent says that it runs.
+bool is_dead(const Situation& s) {
+    if (s.self.kept_down()) return dead_by_agent(s);
+    return all_agree(s) && !lives_by_agent(s.self, s.policy, s.now);
+}
+bool is_hung(const Situation& s) {
+    return leads_with_agent(s) && hung(s, lost_primary(s), all_agree(s));
+}
+/// It is coming up, by its own word or by that of its agent.
+bool comes_up(const Situation& s) {
+    if (!s.self.is_primary() || s.self.kept_down()) return false;
+    const bool by_agent = s.self.host && s.self.host->connected &&
+                          s.self.host->state == topology::ServerState::starting && out_of_reach(s) &&
+                          lives_by_agent(s.self, s.policy, s.now);
+    return by_agent || still_starting(s.self, s.policy, s.now);
 }
 bool all_replicas_answer(const Situation& s) {
     return s.counts.valid == s.counts.replicas;
@@ -114,22 +134,39 @@ constexpr std::array failure_rules{
     Rule{Code::dead_primary_without_replicas,
          [](const Situation& s) { return s.self.is_primary() && s.replicas.empty() && out_of_reach(s); },
          [](const Situation& s) { return unreachable_phrase(s) + "; no standby follows it"; }},
-    Rule{Code::primary_crash_recovery,
-         [](const Situation& s) { return s.self.is_primary() && still_starting(s.self, s.policy, s.now); },
+    Rule{Code::primary_crash_loop, crash_loop, crash_loop_phrase, nobody_fit},
+    Rule{Code::primary_crash_recovery, comes_up,
          [](const Situation& s) { return unreachable_phrase(s) + ": it lives and comes back by itself"; }},
     Rule{Code::too_many_connections,
-         [](const Situation& s) { return s.self.health.reach == Reach::too_many_connections; },
+         [](const Situation& s) {
+             return s.self.health.reach == Reach::too_many_connections && !s.self.kept_down();
+         },
          unreachable_phrase},
-    Rule{Code::authentication_failed,
-         [](const Situation& s) { return s.self.health.reach == Reach::not_permitted; }, unreachable_phrase},
+    Rule{
+        Code::authentication_failed,
+        [](const Situation& s) { return s.self.health.reach == Reach::not_permitted && !s.self.kept_down(); },
+        unreachable_phrase},
     Rule{Code::dead_primary_and_standbys,
          [](const Situation& s) { return lost_primary(s) && s.counts.valid == 0; },
          [](const Situation& s) { return witnesses(s) + "; the manager's own link may be at fault"; }},
+    Rule{Code::hung_primary, is_hung, hung_phrase},
     Rule{Code::dead_primary,
-         [](const Situation& s) { return lost_primary(s) && all_agree(s) && all_replicas_answer(s); },
+         [](const Situation& s) { return lost_primary(s) && is_dead(s) && all_replicas_answer(s); },
          witnesses},
     Rule{Code::dead_primary_and_some_standbys,
-         [](const Situation& s) { return lost_primary(s) && all_agree(s); }, witnesses},
+         [](const Situation& s) { return lost_primary(s) && is_dead(s); }, witnesses},
+    Rule{Code::primary_disk_hung,
+         [](const Situation& s) { return leads_with_agent(s) && bad_disk(s, DiskHealth::hung); }, disk_phrase,
+         disk_held_back},
+    Rule{Code::primary_disk_read_only,
+         [](const Situation& s) { return leads_with_agent(s) && bad_disk(s, DiskHealth::read_only); },
+         disk_phrase, disk_held_back},
+    Rule{Code::primary_disk_failing,
+         [](const Situation& s) { return leads_with_agent(s) && bad_disk(s, DiskHealth::failing); },
+         disk_phrase, disk_held_back},
+    Rule{Code::primary_disk_full,
+         [](const Situation& s) { return leads_with_agent(s) && bad_disk(s, DiskHealth::full); }, disk_phrase,
+         disk_held_back},
     Rule{Code::primary_unresponsive,
          [](const Situation& s) { return lost_primary(s) && s.self.health.reach == Reach::unresponsive; },
          witnesses},
@@ -145,6 +182,11 @@ constexpr std::array failure_rules{
                    duration_text(s.now - *s.self.new_sessions_hang_since) +
                    ": its postmaster hangs, and clients that connect now wait";
         }},
+    Rule{Code::primary_unresponsive, hung_by_agent_only,
+         [](const Situation& s) {
+             return s.self.key.text() + " answers the manager on a new connection, too, but " +
+                    agent_phrase(s);
+         }},
     Rule{Code::split_brain, [](const Situation& s) { return rival_of(s.cluster, s.self) != nullptr; },
          rivals_phrase},
     Rule{Code::stale_primary, [](const Situation& s) { return answering_primary(s) && superseded(s); },
@@ -178,6 +220,35 @@ constexpr std::array failure_rules{
 };
 
 constexpr std::array structure_rules{
+    Rule{Code::quarantined,
+         [](const Situation& s) { return s.self.host && !s.self.host->quarantine.empty(); },
+         [](const Situation& s) {
+             return fmt::format(
+                 "the data directory of {} must not be started: {}; clone it or rewind it again",
+                 s.self.key.text(), s.self.host->quarantine);
+         }},
+    Rule{Code::blind_primary, [](const Situation& s) { return s.self.is_primary() && blind(s); },
+         [](const Situation& s) { return s.self.key.text() + " answers, but " + agent_phrase(s); }},
+    Rule{Code::blind_standby, [](const Situation& s) { return s.self.is_standby() && blind(s); },
+         [](const Situation& s) { return s.self.key.text() + " answers, but " + agent_phrase(s); }},
+    Rule{Code::standby_disk_hung,
+         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::hung); },
+         disk_phrase},
+    Rule{Code::standby_disk_read_only,
+         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::read_only); },
+         disk_phrase},
+    Rule{Code::standby_disk_failing,
+         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::failing); },
+         disk_phrase},
+    Rule{Code::standby_disk_full,
+         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::full); },
+         disk_phrase},
+    Rule{Code::disk_space_critical, [](const Situation& s) { return disk_space(s) == DiskSpace::critical; },
+         disk_space_phrase},
+    Rule{Code::disk_space_low, [](const Situation& s) { return disk_space(s) == DiskSpace::low; },
+         disk_space_phrase},
+    Rule{Code::disk_space_notice, [](const Situation& s) { return disk_space(s) == DiskSpace::notice; },
+         disk_space_phrase},
     Rule{Code::replica_diverged, is_diverged, diverged_phrase},
     Rule{Code::slot_wal_lost,
          [](const Situation& s) { return answering(s) && !endangered_slots(s.self).empty(); },
@@ -230,6 +301,8 @@ Problem make_problem(const Rule& rule, const Situation& s) {
                     .description = rule.describe(s),
                     .counts = s.counts,
                     .is_primary = s.self.is_primary()};
+    if (rule.held_back != nullptr) problem.held_back = rule.held_back(s);
+    if (!problem.held_back.empty()) problem.description += "; left alone: " + problem.held_back;
     for (const auto* r : s.replicas)
         problem.replicas.push_back(r->key);
     problem.replicas_downtimed = s.counts.replicas > 0 && s.counts.downtimed == s.counts.replicas;

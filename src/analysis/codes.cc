@@ -100,13 +100,49 @@ constexpr std::array table{
              true},
     CodeInfo{Code::stranded_standby, "StrandedStandby", "StrandedStandby",
              "The standby still points at a former primary that was replaced.", none, warning, true},
+    CodeInfo{Code::hung_primary, "HungPrimary", "HungPrimary",
+             "The primary is stopped or answers nobody anew, and its agent can end it.", recover_primary,
+             critical, false, false, true},
+    CodeInfo{Code::primary_crash_loop, "PrimaryCrashLoop", "PrimaryCrashLoop",
+             "The primary is started again and again and does not stay up.", recover_primary, critical, false,
+             false, true},
+    CodeInfo{Code::primary_disk_hung, "PrimaryDiskHung", "PrimaryDiskHung",
+             "Writes to a disk of the primary do not end.", recover_primary, critical, false, false, true},
+    CodeInfo{Code::primary_disk_read_only, "PrimaryDiskReadOnly", "PrimaryDiskReadOnly",
+             "A file system of the primary lets nobody write.", recover_primary, critical, false, false,
+             true},
+    CodeInfo{Code::primary_disk_failing, "PrimaryDiskFailing", "PrimaryDiskFailing",
+             "Writes to a disk of the primary fail.", recover_primary, critical, false, false, true},
+    CodeInfo{Code::primary_disk_full, "PrimaryDiskFull", "PrimaryDiskFull",
+             "A disk of the primary has no space left.", recover_primary, critical, false, false, true},
+    CodeInfo{Code::blind_primary, "BlindPrimary", "BlindPrimary",
+             "The agent beside the primary is not heard any more: nobody there can fence or restart it.",
+             none, warning, true},
+    CodeInfo{Code::blind_standby, "BlindStandby", "BlindStandby",
+             "The agent beside the standby is not heard any more.", none, warning, true},
+    CodeInfo{Code::standby_disk_hung, "StandbyDiskHung", "StandbyDiskHung",
+             "Writes to a disk of the standby do not end: it is not promoted.", none, critical, true},
+    CodeInfo{Code::standby_disk_read_only, "StandbyDiskReadOnly", "StandbyDiskReadOnly",
+             "A file system of the standby lets nobody write: it is not promoted.", none, critical, true},
+    CodeInfo{Code::standby_disk_failing, "StandbyDiskFailing", "StandbyDiskFailing",
+             "Writes to a disk of the standby fail: it is not promoted.", none, critical, true},
+    CodeInfo{Code::standby_disk_full, "StandbyDiskFull", "StandbyDiskFull",
+             "A disk of the standby has no space left: it is not promoted.", none, critical, true},
+    CodeInfo{Code::quarantined, "Quarantined", "Quarantined",
+             "The data directory must not be started as it is: its agent refuses to.", none, critical, true},
+    CodeInfo{Code::disk_space_notice, "DiskSpaceNotice", "DiskSpaceNotice",
+             "A disk of the server is filled beyond the first limit.", none, Severity::info, true},
+    CodeInfo{Code::disk_space_low, "DiskSpaceLow", "DiskSpaceLow",
+             "A disk of the server is filled beyond the second limit.", none, warning, true},
+    CodeInfo{Code::disk_space_critical, "DiskSpaceCritical", "DiskSpaceCritical",
+             "A disk of the server is nearly full.", none, critical, true},
 };
 
 consteval bool in_order() {
     for (size_t i = 0; i < table.size(); ++i) {
         if (std::to_underlying(table[i].code) != i) return false;
     }
-    return std::to_underlying(Code::stranded_standby) + 1 == table.size();
+    return std::to_underlying(Code::disk_space_critical) + 1 == table.size();
 }
 static_assert(in_order(), "the table must have one row for each Code, in the order of the enumeration");
 
@@ -114,6 +150,11 @@ static_assert(in_order(), "the table must have one row for each Code, in the ord
 
 const CodeInfo& info(Code code) {
     return table[std::to_underlying(code)];
+}
+
+bool fence_first(std::string_view name) {
+    const auto at = std::ranges::find(table, name, &CodeInfo::name);
+    return at != table.end() && at->fence_first;
 }
 
 std::span<const CodeInfo> all_codes() {

@@ -90,12 +90,86 @@ void add_silent(std::string& text, const Situation& s) {
 
 }  // namespace
 
+std::string agent_phrase(const Situation& s) {
+    using topology::ServerState;
+    if (!s.self.host) return {};
+    const auto& host = *s.self.host;
+    if (!host.connected) return "its agent has not been heard for " + duration_text(s.now - host.heard);
+    const auto held = host.hold == topology::Hold::fenced ? "has fenced it" : "keeps it so";
+    const auto since = duration_text(s.now - host.state_since);
+    auto text = [&]() -> std::string {
+        switch (host.state) {
+            case ServerState::down:
+                return s.self.kept_down()
+                           ? fmt::format("its agent says that no process of it is left, and {}, for {}", held,
+                                         since)
+                           : fmt::format("its agent says that it is down, for {}", since);
+            case ServerState::no_data:
+                return "its agent finds no data directory";
+            case ServerState::hung:
+                return fmt::format("its agent says that it is stopped or answers nobody, for {}", since);
+            case ServerState::starting:
+            case ServerState::stopping:
+                return fmt::format("its agent says that it is {}, for {}", to_string(host.state), since);
+            case ServerState::running:
+                return "its agent says that it runs";
+            case ServerState::unknown:
+                return "its agent has not looked at it yet";
+        }
+        return {};
+    }();
+    if (host.crashes > 0) {
+        text +=
+            fmt::format("; {} start{} failed or did not last", host.crashes, host.crashes == 1 ? "" : "s");
+        if (!host.last_failure.empty()) text += " (" + host.last_failure + ")";
+    }
+    return text;
+}
+
+std::string disk_space_phrase(const Situation& s) {
+    const auto* disk = s.self.host->fullest_disk();
+    if (disk == nullptr) return {};
+    const auto used = static_cast<uint64_t>(std::max<int64_t>(disk->total_bytes - disk->free_bytes, 0));
+    auto text = fmt::format("{}: {} of {} at {} are used ({} %)", s.self.key.text(), bytes_text(used),
+                            bytes_text(static_cast<uint64_t>(std::max<int64_t>(disk->total_bytes, 0))),
+                            disk->path, disk->used_percent());
+    if (s.self.seen && !hoarding_slots(s.self, s.policy).empty()) text += "; " + idle_slots_phrase(s);
+    return text;
+}
+
+std::string disk_phrase(const Situation& s) {
+    using topology::DiskHealth;
+    const auto* disk = s.self.host->bad_disk();
+    const auto what = [&]() -> std::string_view {
+        switch (disk->health) {
+            case DiskHealth::full:
+                return "has no space left";
+            case DiskHealth::failing:
+                return "fails when it is written to";
+            case DiskHealth::hung:
+                return "does not end a write";
+            case DiskHealth::read_only:
+                return "is read-only";
+            case DiskHealth::good:
+            case DiskHealth::unknown:
+                return "is well";
+        }
+        return "is well";
+    }();
+    auto text = fmt::format("{}: the disk at {} {}, for {}", s.self.key.text(), disk->path, what,
+                            duration_text(s.self.host->unchanged_for(*disk, s.now)));
+    if (!disk->detail.empty()) text += " (" + disk->detail + ")";
+    return text;
+}
+
 std::string unreachable_phrase(const Situation& s) {
     const auto& h = s.self.health;
+    if (s.self.kept_down() && h.ok()) return s.self.key.text() + " is down: " + agent_phrase(s);
     auto text = s.self.key.text() + " " + std::string(verb_of(h.reach));
     if (h.suspect_since) text += " for " + duration_text(s.now - *h.suspect_since);
     const bool tells_more = h.reach != Reach::refused && h.reach != Reach::silent;
     if (tells_more && h.error && !h.error->message.empty()) text += " (" + h.error->message + ")";
+    if (const auto by_agent = agent_phrase(s); !by_agent.empty()) text += "; " + by_agent;
     return text;
 }
 

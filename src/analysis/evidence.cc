@@ -75,10 +75,47 @@ bool still_starting(const Instance& instance, const Policy& policy, MonoTime now
 }
 
 bool not_reachable(const Instance& instance, const Policy& policy, MonoTime now) {
+    if (instance.kept_down()) return true;
     const auto& h = instance.health;
     if (h.reach == Reach::starting) return h.confirmed && !still_starting(instance, policy, now);
     if (h.reach == Reach::unknown || known_alive(h.reach)) return false;
     return h.confirmed;
+}
+
+bool lives_by_agent(const Instance& instance, const Policy& policy, MonoTime now) {
+    using topology::ServerState;
+    if (!instance.host || !instance.host->connected) return false;
+    const auto state = instance.host->state;
+    if (state == ServerState::running) return true;
+    const bool between = state == ServerState::starting || state == ServerState::stopping;
+    return between && now - instance.host->state_since <= policy.primary_start_timeout;
+}
+
+bool dead_by_agent(const Situation& s) {
+    if (!s.self.kept_down() || s.counts.valid == 0) return false;
+    return s.counts.agree == s.counts.valid ||
+           s.now - s.self.host->state_since >= topology::receivers_end_within;
+}
+
+std::string unfit(const Instance& standby, const Situation& s, topology::DiskHealth trouble_of_primary) {
+    if (!standby.health.ok() || !standby.seen) return "does not answer";
+    if (!receives(standby, s.policy, s.now)) return "does not receive";
+    if (standby.seen->settings.recovery_min_apply_delay_ms > 0) return "is delayed";
+    if (standby.promotion_rule == topology::PromotionRule::must_not) return "must not be promoted";
+    if (standby.downtime) return "is downtimed";
+    if (!standby.host) return {};
+    const auto& host = *standby.host;
+    if (!host.quarantine.empty()) return "is quarantined";
+    if (!host.connected) return {};
+    if (host.job) return "is being rebuilt (" + host.job->verb + ")";
+    if (host.hold != topology::Hold::none) return "is held by its agent";
+    if (const auto* disk = host.bad_disk(); disk != nullptr)
+        return "has a disk in trouble itself (" + std::string(to_string(disk->health)) + ")";
+    const auto* fullest = host.fullest_disk();
+    const bool as_full = fullest != nullptr && s.policy.disk_critical_percent > 0 &&
+                         fullest->used_percent() >= s.policy.disk_critical_percent;
+    if (trouble_of_primary == topology::DiskHealth::full && as_full) return "is nearly as full";
+    return {};
 }
 
 bool receives(const Instance& standby, const Policy& policy, MonoTime now) {

@@ -28,6 +28,13 @@ Counts count(const Instance& self, const Replicas& replicas, const Policy& polic
 bool not_reachable(const Instance& instance, const Policy& policy, MonoTime now);
 /// Says "starting up" (57P03) and has not said so for too long.
 bool still_starting(const Instance& instance, const Policy& policy, MonoTime now);
+/// Its agent is connected and says that its processes are there and not hung: refused connections and silence
+/// are of the way to it then. A start or a stop that takes too long proves nothing any more.
+bool lives_by_agent(const Instance& instance, const Policy& policy, MonoTime now);
+/// Its agent keeps it down, and its standbys have had the time to take what was sent before.
+bool dead_by_agent(const Situation& s);
+/// Why this standby could not take over, as far as the agents and a look at it tell; "" = it could.
+std::string unfit(const Instance& standby, const Situation& s, topology::DiskHealth trouble_of_primary);
 /// Receives WAL, or did until a moment ago.
 bool receives(const Instance& standby, const Policy& policy, MonoTime now);
 Replicas not_receiving(const Situation& s);

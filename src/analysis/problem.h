@@ -47,7 +47,24 @@ enum class Code : uint8_t {
     no_primary,         ///< standbys only, and no primary was ever seen in this process's life
     read_only_primary,  ///< default_transaction_read_only is on
     missing_privilege,  ///< receiver and sender rows are blind without pg_monitor
-    stranded_standby    ///< still points at a former primary that was replaced and is gone
+    stranded_standby,   ///< still points at a former primary that was replaced and is gone
+    // By the word of the agent beside the server (docs/gray-failures.md).
+    hung_primary,
+    primary_crash_loop,
+    primary_disk_hung,
+    primary_disk_read_only,
+    primary_disk_failing,
+    primary_disk_full,
+    blind_primary,  ///< its agent was there and is not heard any more
+    blind_standby,
+    standby_disk_hung,
+    standby_disk_read_only,
+    standby_disk_failing,
+    standby_disk_full,
+    quarantined,
+    disk_space_notice,
+    disk_space_low,
+    disk_space_critical
 };
 
 enum class Action : uint8_t { none, detection, recover_primary, recover_intermediate };
@@ -63,8 +80,13 @@ struct CodeInfo {
     bool structure;  ///< listed beside the failure code (StructureAnalysis) rather than as one
     /// A downtime of all direct replicas silences it, as one of the instance itself does.
     bool silenced_by_replicas = false;
+    /// The primary may still run and take writes: nobody is promoted before its agent has stopped it for
+    /// good.
+    bool fence_first = false;
 };
 const CodeInfo& info(Code code);
+/// Of the code with this name.
+bool fence_first(std::string_view name);
 std::span<const CodeInfo> all_codes();
 
 /// What a standby says about its primary that we cannot reach.
@@ -96,6 +118,19 @@ struct Policy {
     uint64_t slot_alarm_bytes = 1ULL << 30;
     /// A standby that was streaming within this time is not called "not replicating": receivers reconnect.
     Duration receiver_grace = seconds(3);
+    /// So many starts that failed or did not last make a loop.
+    int crash_loop = 3;
+    /// A disk in trouble is acted on when it has been so for so long. What fills a disk is often a query's
+    /// own files, which go with it; a write that hangs was waited for by the agent already; a file system
+    /// that went read-only does not come back by itself; one failed write may be the last.
+    Duration disk_full_hold = seconds(5);
+    Duration disk_hung_hold = seconds(1);
+    Duration disk_read_only_hold = seconds(1);
+    Duration disk_failing_hold = seconds(2);
+    /// A disk that is used by so much is told of; 0 = never.
+    int disk_notice_percent = 70;
+    int disk_low_percent = 85;
+    int disk_critical_percent = 95;
     /// Hosts that analysis leaves out altogether.
     std::function<bool(const InstanceKey&)> ignored;
 };
@@ -110,9 +145,11 @@ struct Problem {
     bool is_primary = false;
     bool downtimed = false;  ///< the instance, or all its replicas: automatic recovery leaves it alone
     bool replicas_downtimed = false;
+    std::string held_back;  ///< why nothing is done about it yet, where its code starts a recovery; ""
     bool actionable() const {
         const auto action = info(code).action;
-        return action == Action::recover_primary || action == Action::recover_intermediate;
+        return held_back.empty() &&
+               (action == Action::recover_primary || action == Action::recover_intermediate);
     }
 };
 

@@ -65,6 +65,7 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& 
     instance->testimony_held_until = member.testimony_held_until;
     instance->history = member.history;
     instance->new_sessions_hang_since = member.new_sessions_hang_since;
+    instance->host = member.host;
     if (member.role != Role::primary && member.edge) {
         const auto known = names.find(*member.edge);
         instance->upstream_known = known != names.end();

@@ -196,6 +196,9 @@ class Handle final : public Discovery {
     void refresh_annotations(const std::optional<InstanceKey>& key) override {
         impl_->refresh_annotations(key);
     }
+    void host_says(const InstanceKey& key, std::optional<topology::Host> host) override {
+        impl_->host_says(key, std::move(host));
+    }
     Counters counters() const override { return impl_->counters(); }
     std::vector<Sample> samples(seconds within) const override { return impl_->samples(within); }
 

@@ -78,6 +78,11 @@ class Discovery {
     virtual void hold_testimony(const InstanceKey& key, MonoTime until) = 0;
     /// Records changed (downtime, tags, rules, alias): rebuild the cluster of `key`, or all.
     virtual void refresh_annotations(const std::optional<InstanceKey>& key) = 0;
+    /// What the agent beside `key` says, whenever it says more and about every second; nothing: nobody guards
+    /// it any more. What matters is published within one turn of the loop. A server that an agent guards and
+    /// nobody knows is looked for there. An agent whose data directory belongs to another system than the
+    /// server that answers under this name is not believed.
+    virtual void host_says(const InstanceKey& key, std::optional<topology::Host> host) = 0;
 
     virtual Counters counters() const = 0;
     virtual std::vector<Sample> samples(seconds within) const = 0;

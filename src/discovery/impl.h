@@ -96,6 +96,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     Result<void> forget(const InstanceKey& key) override;
     void hold_testimony(const InstanceKey& key, MonoTime until) override;
     void refresh_annotations(const std::optional<InstanceKey>& key) override;
+    void host_says(const InstanceKey& key, std::optional<topology::Host> host) override;
     Counters counters() const override { return counters_; }
     std::vector<Sample> samples(seconds within) const override;
 
@@ -139,6 +140,12 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     Task<void> warm_resolver(std::string host);
     EndpointPtr find(const InstanceKey& key) const;
 
+    // hosts.cc: what agents say
+    bool believed(const Endpoint& e, const topology::Host& host);
+    void act_on_word(Endpoint& e, bool was_kept_down);
+    void ask_those_below(const Endpoint& e);
+    Task<void> mark_when_receivers_ended(EndpointPtr e);
+
     // publish.cc: snapshots
     void load_record();
     void move_to_cluster(Endpoint& e, const std::string& cluster_id);
@@ -171,6 +178,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     size_t guesses_under_way_ = 0;
     std::map<InstanceKey, MonoTime> alias_checked_;
     std::set<InstanceKey> pending_seeds_;
+    std::set<InstanceKey> disbelieved_;  ///< whose agent was said to guard something else
     size_t urgent_clusters_ = 0;
     std::vector<std::string> urgent_;  ///< clusters to rebuild in the next turn of the loop
     std::deque<Waiting> routine_;      ///< clusters to rebuild when they have waited for long enough

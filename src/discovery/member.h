@@ -31,6 +31,7 @@ struct Member {
     std::optional<MonoTime> testimony_held_until;
     std::shared_ptr<const topology::TimelineHistory> history;
     std::optional<MonoTime> new_sessions_hang_since;
+    std::optional<topology::Host> host;
 };
 
 /// One server, whatever name reached it: nothing else has the same start time in microseconds, port,

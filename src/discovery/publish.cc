@@ -22,6 +22,12 @@ bool same_names(const topology::Cluster& a, const topology::Cluster& b) {
            a.former_names == b.former_names && std::ranges::equal(a.instances, b.instances, same_instance);
 }
 
+/// Since when it has given no answer, or its agent says that it is dead.
+std::optional<MonoTime> doubted_since(const topology::Instance& i) {
+    if (!i.health.ok() && i.health.suspect_since) return i.health.suspect_since;
+    return i.kept_down() ? std::optional(i.host->state_since) : std::nullopt;
+}
+
 }  // namespace
 
 void Impl::load_record() {
@@ -154,13 +160,13 @@ void Impl::rebuild(const std::string& cluster_id, ClusterState& state) {
 void Impl::judge_urgency(ClusterState& state) {
     std::optional<MonoTime> since;
     for (const auto& i : state.snapshot->instances) {
-        if (i->health.ok() || !i->health.suspect_since || i->downstream.empty()) continue;
+        const auto doubted = doubted_since(*i);
+        if (!doubted || i->downstream.empty()) continue;
         for (const auto* replica : state.snapshot->replicas_of(i->key)) {
             if (!replica->health.ok() || !replica->seen) continue;
-            const bool heard = replica->seen->asked_at >= *i->health.suspect_since;
-            if (!heard || replica->seen->receiving() || i->health.reach == topology::Reach::starting) {
-                since = std::max(since.value_or(MonoTime{}), *i->health.suspect_since);
-            }
+            const bool heard = replica->seen->asked_at >= *doubted;
+            if (!heard || replica->seen->receiving() || i->health.reach == topology::Reach::starting)
+                since = std::max(since.value_or(MonoTime{}), *doubted);
         }
     }
     if (since && !state.urgent_since) {

@@ -41,6 +41,10 @@ topology::Reach shown_by(const engine::Unreached& why) {
     return why.reach;
 }
 
+bool says_hung(const Member& m) {
+    return m.host && m.host->connected && m.host->state == topology::ServerState::hung;
+}
+
 }  // namespace
 
 Task<void> Impl::watch(EndpointPtr e) {
@@ -113,11 +117,11 @@ Task<void> Impl::touch(EndpointPtr e) {
 void Impl::greet_now_and_then(const EndpointPtr& e) {
     const auto& m = e->member;
     const bool matters = m.role == topology::Role::primary && m.seen && !m.seen->senders.empty();
-    if (!m.health.ok() || !(matters || m.new_sessions_hang_since)) return;
+    const bool doubted = m.new_sessions_hang_since || says_hung(m);
+    if (!m.health.ok() || !(matters || doubted)) return;
     const auto fair_share = greeting_share * static_cast<int64_t>(endpoints_.size());
-    const auto pause = m.new_sessions_hang_since
-                           ? Duration(options_.poll_interval)
-                           : std::max<Duration>(polls_per_greeting * options_.poll_interval, fair_share);
+    const auto pause = doubted ? Duration(options_.poll_interval)
+                               : std::max<Duration>(polls_per_greeting * options_.poll_interval, fair_share);
     const auto now = clock_.now();
     if (now - e->greeted < pause) return;
     e->greeted = now;
@@ -203,11 +207,7 @@ void Impl::note_failure(Endpoint& e, const engine::Unreached& why, MonoTime bega
     if (confirmed) ++health.failures;
     mark(e.member.cluster_id, changed);
     if (!changed) return;
-    const auto cluster = clusters_.find(e.member.cluster_id);
-    if (cluster == clusters_.end()) return;
-    for (auto* other : cluster->second.members) {
-        if (other != &e && other->member.edge && find(*other->member.edge).get() == &e) kick(*other);
-    }
+    ask_those_below(e);
 }
 
 void Impl::note_answer(const EndpointPtr& e, const engine::ObservationPtr& seen) {

@@ -113,6 +113,17 @@ std::string remedy_for(const analysis::Problem& problem) {
             return "raise max_connections, or end idle sessions";
         case authentication_failed:
             return "check the password, sslmode and pg_hba.conf for the manager's role";
+        case hung_primary:
+        case primary_disk_hung:
+            return "look at the disks and the kernel log of that host; an automatic failover fences it first";
+        case primary_disk_full:
+            return "free space: drop idle slots, end the query that fills it; or switch over to a standby "
+                   "with space";
+        case primary_disk_read_only:
+        case primary_disk_failing:
+            return "replace the disk; a standby takes over where one is fit: baton plan CLUSTER";
+        case primary_crash_loop:
+            return "see the log of " + problem.instance.text() + " for why it does not stay up";
         default:
             return problem.actionable() ? "baton plan CLUSTER shows what would be done; baton recover " +
                                               problem.instance.text() + " does it"

@@ -243,8 +243,11 @@ struct Check {
     Objection (*objection)(const Question&, const Instance&);
 };
 
-// The first ones make sure that `seen` is there and means something for those after them.
+// Those of the agents need no look at the server. The next ones make sure that `seen` is there and means
+// something for those after them.
 constexpr std::array checks{
+    Check{Rejection::quarantined, Lifted::never, quarantined},
+    Check{Rejection::being_rebuilt, Lifted::never, being_rebuilt},
     Check{Rejection::not_permitted, Lifted::never, not_permitted},
     Check{Rejection::unreachable, Lifted::never, unreachable},
     Check{Rejection::not_a_standby, Lifted::never, not_a_standby},
@@ -256,6 +259,8 @@ constexpr std::array checks{
     Check{Rejection::half_copied, Lifted::never, half_copied},
     Check{Rejection::foreign_timeline, Lifted::by_force, foreign_timeline},
     Check{Rejection::older_major_version, Lifted::never, older_major_version},
+    Check{Rejection::held, Lifted::by_force, held},
+    Check{Rejection::disk_trouble, Lifted::by_force, disk_trouble},
     Check{Rejection::must_not, Lifted::by_force, must_not},
     Check{Rejection::ignored_by_filter, Lifted::by_force, ignored_by_filter},
     Check{Rejection::in_maintenance, Lifted::by_force, in_maintenance},
@@ -529,7 +534,7 @@ Choice choose_candidate(const Cluster& cluster, const InstanceKey& failed_name, 
     auto field = judge_all(q, choice);
     // The new timeline of those left at the fork gets the number of the one that it leaves out. If that one's
     // server only hung and came back, no number would tell the two apart: so it must be known to be down.
-    if (field.donors.empty() && q.failed && q.failed->seen && (forced || q.failed->health.proven_dead())) {
+    if (field.donors.empty() && q.failed && q.failed->seen && (forced || q.failed->proven_dead())) {
         q.nobody_followed = true;
         choice = {};
         field = judge_all(q, choice);

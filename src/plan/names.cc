@@ -63,6 +63,14 @@ std::string_view to_string(Rejection reason) {
             return "another-may-lead";
         case Rejection::not_requested:
             return "not-requested";
+        case Rejection::quarantined:
+            return "quarantined";
+        case Rejection::being_rebuilt:
+            return "being-rebuilt";
+        case Rejection::held:
+            return "held";
+        case Rejection::disk_trouble:
+            return "disk-trouble";
     }
     return "unknown";
 }

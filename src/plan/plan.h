@@ -56,7 +56,11 @@ enum class Rejection : uint8_t {
     lower_preference,
     not_permitted,
     another_may_lead,
-    not_requested
+    not_requested,
+    quarantined,
+    being_rebuilt,
+    held,
+    disk_trouble
 };
 std::string_view to_string(Rejection reason);
 

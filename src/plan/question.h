@@ -36,4 +36,10 @@ Objection lost_out_of_sight(const Question& q, const Instance& i);
 Objection unseen_synchronous(const Question& q, const Instance& i);
 Objection missing_had_more(const Question& q, Lsn kept);
 
+// by_agent.cc: what the agent beside a standby says.
+Objection quarantined(const Question& q, const Instance& i);
+Objection being_rebuilt(const Question& q, const Instance& i);
+Objection held(const Question& q, const Instance& i);
+Objection disk_trouble(const Question& q, const Instance& i);
+
 }  // namespace baton::plan

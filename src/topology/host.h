@@ -93,9 +93,7 @@ struct Host {
     }
     /// … and cannot come back by itself: that is proof. One that nothing holds yet (its agent has not met a
     /// manager before) may be started by anybody.
-    bool kept_down() const {
-        return says_dead() && (hold != Hold::none || state == ServerState::no_data);
-    }
+    bool kept_down() const { return says_dead() && (hold != Hold::none || state == ServerState::no_data); }
     /// The disk that is in trouble, the one of the data first; null where both are well as far as is known.
     const Disk* bad_disk() const {
         if (data_disk && in_trouble(data_disk->health)) return &*data_disk;

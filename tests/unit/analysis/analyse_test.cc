@@ -124,7 +124,7 @@ TEST(Analyse, only_agreement_is_actionable) {
                               c.code == Code::dead_primary_and_some_standbys ||
                               c.code == Code::dead_intermediate_primary ||
                               c.code == Code::dead_intermediate_primary_with_single_standby ||
-                              c.code == Code::dead_intermediate_primary_and_some_standbys;
+                              c.code == Code::dead_intermediate_primary_and_some_standbys || c.fence_first;
         EXPECT_EQ(acts, expected) << c.name;
     }
 }

@@ -166,6 +166,31 @@ class World {
             topology::parse_timeline_history(timeline, text).value());
         return *this;
     }
+    /// An agent guards it, was heard 100 ms ago and says that it is so since `ago`.
+    World& agent(topology::ServerState state = topology::ServerState::running, Duration ago = seconds(60)) {
+        at().instance.host = topology::Host{.connected = true,
+                                            .heard = now - milliseconds(100),
+                                            .state = state,
+                                            .state_since = now - ago,
+                                            .system_identifier = system_id};
+        if (state == topology::ServerState::down) at().instance.host->hold = topology::Hold::down;
+        return *this;
+    }
+    /// Of the agent that was told of last: it has not been heard for `ago`.
+    World& blind(Duration ago = seconds(2)) {
+        at().instance.host->connected = false;
+        at().instance.host->heard = now - ago;
+        return *this;
+    }
+    /// What that agent says of the disk: its health for `since`, and how full it is.
+    World& disk(topology::DiskHealth health, Duration since = seconds(60), int used_percent = 50) {
+        at().instance.host->data_disk = topology::Disk{.path = "/data",
+                                                       .total_bytes = 100LL << 30,
+                                                       .free_bytes = (100LL - used_percent) << 30,
+                                                       .health = health,
+                                                       .since = since - milliseconds(100)};
+        return *this;
+    }
     /// Whatever has no word of its own.
     World& with(const std::function<void(topology::Instance&, topology::Observation&)>& change) {
         change(at().instance, at().seen);
