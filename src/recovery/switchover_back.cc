@@ -56,8 +56,9 @@ Task<bool> Impl::start_again(SwitchoverPtr s) {
          co_await clock_.sleep_for(back_pause)) {
         const auto started = co_await start_once(s->primary);
         if (co_await answers_as_primary(s)) {
-            s->c->journal->note(fmt::format("{} takes writes again, {} ms after it was told to stop",
-                                            s->primary.text(), to_ms(clock_.now() - s->stopped_at)));
+            const auto since = s->stopped_at == MonoTime{} ? began : s->stopped_at;
+            s->c->journal->note(fmt::format("{} takes writes again after {} ms", s->primary.text(),
+                                            to_ms(clock_.now() - since)));
             co_return true;
         }
         if (started) {
@@ -105,7 +106,6 @@ SwitchoverPtr Impl::switchover_of(store::Recovery record) const {
     s->primary = record.failed;
     s->started = true;
     s->wish.pause = options_.switchover.pause;
-    s->stopped_at = clock_.now();
     if (const auto steps = store_.state().steps.find(record.uid); steps != store_.state().steps.end()) {
         for (const auto& step : steps->second) {
             if (const auto key = key_after(switch_deed, step.deed)) s->candidate = *key;
@@ -165,6 +165,7 @@ Task<void> Impl::go_on_or_back(SwitchoverPtr s) {
         co_await undo_switchover(s, reached.error);
         co_await finish_switchover(s, reached.error);
     } else {
+        promoted_in_switchover(s);
         const auto cluster = observer_.cluster(s->request.cluster_id);
         auto plan =
             cluster ? plan::plan_after_promotion(*cluster, s->primary, s->candidate, s->wish, options_.plan)
@@ -178,7 +179,6 @@ Task<Reached> Impl::reached_before_restart(SwitchoverPtr s) {
     if (!cluster) co_return Reached{Settled::never_did, "the cluster was forgotten meanwhile"};
     if (const auto* leader = promoted_instance(*cluster, *s->c)) {
         s->candidate = leader->key;
-        promoted_in_switchover(s);
         co_return Reached{};
     }
     if (requested_promotions(*s->c).empty())
@@ -199,10 +199,7 @@ Task<Reached> Impl::reached_before_restart(SwitchoverPtr s) {
                                .required = true,
                                .what = "promote " + s->candidate.text() + " (again)"};
         const auto outcome = co_await run_planned(s, again);
-        if (outcome.result) {
-            promoted_in_switchover(s);
-            co_return Reached{};
-        }
+        if (outcome.result) co_return Reached{};
     }
     co_return co_await settle(s, "the manager was restarted when it was asked",
                               clock_.now() + options_.plan.promotion_timeout);

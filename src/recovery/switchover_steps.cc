@@ -240,7 +240,11 @@ Task<Reached> Impl::up_to_promotion(SwitchoverPtr s, std::vector<std::vector<pla
         }
         for (auto& outcome : co_await run_planned_phase(s, all[i])) {
             if (outcome.result) continue;
-            if (promotes) co_return co_await promotion_settled(s, outcome);
+            if (promotes) {
+                auto reached = co_await promotion_settled(s, outcome);
+                if (reached.settled != Settled::leads) co_return reached;
+                continue;
+            }
             const auto kind = outcome.result.error().kind;
             const bool only_slower = outcome.step.kind == StepKind::checkpoint &&
                                      (kind == ErrorKind::privilege || kind == ErrorKind::unsupported);
@@ -278,8 +282,9 @@ void Impl::promoted_in_switchover(SwitchoverPtr s) {
 /// looked whether it led to something.
 Task<Reached> Impl::promotion_settled(SwitchoverPtr s, StepOutcome outcome) {
     const auto& error = outcome.result.error();
-    const bool refused = error.kind == ErrorKind::privilege || error.kind == ErrorKind::sql ||
-                         error.kind == ErrorKind::io || error.kind == ErrorKind::unsupported;
+    // One that is asked again and again may refuse to hear what it has begun to do.
+    const bool refused = error.kind == ErrorKind::privilege || error.kind == ErrorKind::io ||
+                         (error.kind == ErrorKind::sql && outcome.promotion_requests == 1);
     if (refused || outcome.promotion_requests == 0) co_return Reached{Settled::never_did, error.text()};
     co_return co_await settle(s, error.text(), clock_.now() + look_deadline);
 }
@@ -290,10 +295,7 @@ Task<Reached> Impl::settle(SwitchoverPtr s, std::string error, MonoTime deadline
         co_await observer_.look_again({s->candidate}, clock_.now() + look_deadline);
         const auto cluster = observer_.cluster(s->request.cluster_id);
         const auto* i = cluster ? cluster->find(s->candidate) : nullptr;
-        if (i != nullptr && i->health.ok() && i->is_primary()) {
-            promoted_in_switchover(s);
-            co_return Reached{};
-        }
+        if (i != nullptr && i->health.ok() && i->is_primary()) co_return Reached{};
         // Its agent keeps it down, and its control file would say that it had left recovery.
         const auto* seen = agent::connected(agents_, s->candidate);
         const bool down = seen != nullptr && seen->status.state == topology::ServerState::down;

@@ -116,6 +116,20 @@ TEST(Switchover, goes_back_from_every_failure_before_the_promotion) {
     }
 }
 
+TEST(Switchover, goes_on_where_the_answer_to_the_promotion_was_lost) {
+    PlannedWorld w;
+    w.failures["promote s1"] = error(ErrorKind::timeout);
+    w.before["promote s1"] = [&w] {
+        w.nodes["s1"].primary = true;
+        w.nodes["s1"].timeline = 2;
+    };
+    ASSERT_TRUE(w.switch_over()->recovery.successor) << w.journal();
+    EXPECT_THAT(w.writers(), ElementsAre("s1"));
+    EXPECT_TRUE(w.logged("resume pb"));
+    EXPECT_TRUE(w.logged("make-standby p of s1 through p"));
+    EXPECT_TRUE(w.logged("follow s2 of s1"));
+}
+
 TEST(Switchover, does_without_a_checkpoint_that_it_may_not_ask_for) {
     PlannedWorld w;
     w.failures["checkpoint p"] = error(ErrorKind::privilege);
