@@ -43,6 +43,7 @@ _baton() {{
         -R|--promotion-rule|-promotion-rule) COMPREPLY=($(compgen -W "{rules}" -- "$word")); return ;;
         --cacert|--cert|--key|-config|--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
         completion) COMPREPLY=($(compgen -W "bash zsh" -- "$word")); return ;;
+        certs) COMPREPLY=($(compgen -d -- "$word")); return ;;
         config) COMPREPLY=($(compgen -W "check show docs" -- "$word")); return ;;
         check) COMPREPLY=($(compgen -f -- "$word")); return ;;
         help) COMPREPLY=($(compgen -W "{words}" -- "$word")); return ;;
@@ -70,6 +71,7 @@ _baton() {{
         -R|--promotion-rule|-promotion-rule) compadd -- {rules}; return ;;
         --cacert|--cert|--key|-config|--config|check) _files; return ;;
         completion) compadd -- bash zsh; return ;;
+        certs) _files -/; return ;;
         config) compadd -- check show docs; return ;;
         help) compadd -- {words}; return ;;
     esac
@@ -98,6 +100,7 @@ std::string described_words() {
     add("serve", "run the manager");
     add("config", "check, show or document the configuration");
     add("doctor", "what would stand in the way of a failover");
+    add("certs", "a small certificate authority, and certificates for hosts");
     add("version", "the version");
     add("completion", "a completion script for the shell");
     add("help", "what baton can do");

@@ -20,6 +20,7 @@ constexpr ServerWord server_words[] = {
     {"config show [FILE]", "the effective values, secrets masked"},
     {"config docs", "every key, with type, default and meaning"},
     {"doctor [-i HOST:PORT | CLUSTER]", "what would stand in the way of a failover, and how to mend it"},
+    {"certs DIR [--host NAME,...]...", "a small certificate authority, and certificates for hosts"},
     {"version", "the version"},
     {"completion bash|zsh", "a completion script for the shell"},
     {"help [COMMAND]", "this text, or one command's"},

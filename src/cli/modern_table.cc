@@ -95,8 +95,8 @@ constexpr ModernCommand table[] = {
      "api clusters-info\napi v2/status", "", special::api_modern},
 };
 
-constexpr std::string_view server_words[] = {"serve",   "http",       "config", "doctor",
-                                             "version", "completion", "help"};
+constexpr std::string_view server_words[] = {"serve", "http",    "config",     "doctor",
+                                             "certs", "version", "completion", "help"};
 
 }  // namespace
 

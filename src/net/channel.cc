@@ -19,6 +19,8 @@ struct Outgoing {
 };
 
 constexpr size_t read_bytes = 16UL * 1024;
+/// What a line in the inbox costs beside its text: a million empty ones are no small thing.
+constexpr size_t line_cost = 64;
 
 }  // namespace
 
@@ -90,7 +92,7 @@ Result<void> Channel::Wire::take(std::string_view bytes) {
         }
         rest += part;
         if (end == std::string_view::npos) return {};
-        inbox_bytes += rest.size();
+        inbox_bytes += rest.size() + line_cost;
         inbox.push_back(std::exchange(rest, {}));
         bytes.remove_prefix(end + 1);
     }
@@ -186,7 +188,7 @@ Task<Result<std::string>> Channel::read_line(std::optional<Duration> limit) {
     }
     auto line = std::move(wire->inbox.front());
     wire->inbox.pop_front();
-    wire->inbox_bytes -= line.size();
+    wire->inbox_bytes -= line.size() + line_cost;
     wire->ring();
     co_return line;
 }

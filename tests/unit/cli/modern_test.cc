@@ -33,6 +33,17 @@ const std::string recovery =
     R"("IsSuccessful":true,"Acknowledged":false,"RecoveryStartTimestamp":"2026-11-20T10:33:53Z",)"
     R"("RecoveryEndTimestamp":"2026-11-20 10:33:54"})";
 
+const std::string guarded =
+    R"({"Key":{"Hostname":"db1","Port":5432},"ClusterName":"db1:5432","Agent":"f00d","Host":"host1","Version":"0.1.0",)"
+    R"("Address":"10.0.0.1","PeerAddress":"host1:3002","Connected":true,"LastHeardMilliseconds":120,"State":"running",)"
+    R"("Hold":"none","Quarantine":"","LastFailure":"","ServerVersion":"15.18","DataDirectory":"/data",)"
+    R"("DataDisk":{"Path":"/data","Health":"good","TotalBytes":21474836480,"FreeBytes":10737418240},"WalDisk":null,)"
+    R"("Lease":{"On":true,"HeldBy":"heartbeat","Promotable":[{"Hostname":"db2","Port":5432}]},"Job":null})";
+const std::string cloning =
+    R"({"Key":{"Hostname":"db2","Port":5432},"ClusterName":"","Version":"0.1.0","Connected":false,"LastHeardMilliseconds":75000,)"
+    R"("State":"down","Hold":"fenced","DataDisk":{"Health":"full","FreeBytes":1536},"Lease":{"On":false},)"
+    R"("Job":{"Verb":"clone","Phase":"copying","DoneBytes":1048576,"TotalBytes":2097152,"BytesPerSecond":524288,"EtaSeconds":2}})";
+
 struct Row {
     std::string line;
     std::string path;
@@ -65,6 +76,22 @@ TEST(ModernCommands, AskTheirRouteAndPrint) {
          "promoted db2:5432\nbaton timeline " + uid + "\n"},
         {"failover shop db2", "force-master-takeover/shop/db2/5432", ok(recovery),
          "promoted db2:5432\nbaton timeline " + uid + "\n"},
+        {"switchover shop", "v2/clusters/shop/switchover", ok(recovery),
+         "promoted db2:5432\nbaton timeline " + uid + "\n"},
+        {"switchover shop --to db2", "v2/clusters/shop/switchover?to=db2:5432", ok(recovery),
+         "promoted db2:5432\nbaton timeline " + uid + "\n"},
+        {"switchover shop --dry-run --to db2:5432", "v2/clusters/shop/switchover/plan?to=db2:5432",
+         ok(R"({"Text":"switchover for db1:5432\n","Obstacles":[]})"), "switchover for db1:5432\n"},
+        {"switchover shop --at +30m", "v2/clusters/shop/switchover?at=%2B30m",
+         ok(R"({"ClusterName":"db1:5432","Candidate":"","At":"2026-11-20T11:00:00Z"})"),
+         "a switchover of db1:5432 to the best replica begins at 2026-11-20T11:00:00Z\n"},
+        {"switchover shop --at 2026-11-20T11:00:00Z --to db2",
+         "v2/clusters/shop/switchover?at=2026-11-20T11:00:00Z&to=db2:5432",
+         ok(R"({"ClusterName":"db1:5432","Candidate":"db2:5432","At":"2026-11-20T11:00:00Z"})"),
+         "a switchover of db1:5432 to db2:5432 begins at 2026-11-20T11:00:00Z\n"},
+        {"switchover shop --cancel", "v2/clusters/shop/switchover/cancel",
+         ok(R"({"ClusterName":"db1:5432","At":"2026-11-20T11:00:00Z"})"),
+         "the switchover of db1:5432 that was to begin at 2026-11-20T11:00:00Z is cancelled\n"},
         {"relocate db2 db1", "relocate/db2/5432/db1/5432", ok(standby), "db2:5432 follows db1:5432\n"},
         {"move-up db2:5432", "move-up/db2/5432", ok(standby), "db2:5432 follows db1:5432\n"},
         {"move-below db2 db1", "move-below/db2/5432/db1/5432", ok(standby), "db2:5432 follows db1:5432\n"},
@@ -94,6 +121,23 @@ TEST(ModernCommands, AskTheirRouteAndPrint) {
          ok(R"("x")", "Acknowledged"), "Acknowledged\n"},
         {"ack --all --comment ok", "ack-all-recoveries?comment=ok", ok(R"("ok")", "Acknowledged"),
          "Acknowledged\n"},
+        {"agents", "v2/agents", R"({"status":"ok","data":[]})",
+         "no host agent has connected (ServeAgentsHttp)\n"},
+        {"agents", "v2/agents", R"({"status":"ok","data":[)" + guarded + "," + cloning + "]}",
+         "SERVER    CLUSTER   AGENT           VERSION  STATE              LEASE         DISK                "
+         "JOB\n"
+         "db1:5432  db1:5432  connected       0.1.0    running            by heartbeat  10 GiB free         "
+         "-\n"
+         "db2:5432  -         lost 1m15s ago  0.1.0    down, kept fenced  off           full, 1.5 KiB free  "
+         "clone: "
+         "copying, 1.0 MiB of 2.0 MiB, 512 KiB/s, 2s left\n"},
+        {"agents db1", "v2/agents/db1/5432", R"({"status":"ok","data":)" + guarded + "}",
+         "server          db1:5432\ncluster         db1:5432\nagent           connected\nhost            "
+         "host1\n"
+         "agent version   0.1.0\nagent id        f00d\ncomes from      10.0.0.1\nvouches at      host1:3002\n"
+         "state           running\nserver version  15.18\ndata directory  /data\ndata disk       10 GiB "
+         "free\n"
+         "lease           by heartbeat\nmay take over   db2:5432\n"},
         {"api v2/status", "v2/status", R"({"status":"ok","data":1})", "{\"status\":\"ok\",\"data\":1}\n"},
     };
     for (const auto& row : rows) {
@@ -395,7 +439,7 @@ TEST(Help, EveryCommandExplainsItself) {
     EXPECT_EQ(world.baton({"--help"}).out, overview_text);
     EXPECT_EQ(overview_text, overview(Personality::baton));
     for (const std::string_view word :
-         {"serve", "config check", "doctor", "completion", "Exit codes", "BATON_API"})
+         {"serve", "config check", "doctor", "certs", "completion", "Exit codes", "BATON_API"})
         EXPECT_THAT(overview_text, HasSubstr(std::string(word)));
     for (const auto& command : modern_commands()) {
         SCOPED_TRACE(command.name);
