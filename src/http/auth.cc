@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/secret.h"
 #include "base/text.h"
 
 namespace baton::http {
@@ -79,15 +80,6 @@ bool is_member(const ::group& group, const std::string& user) {
 }
 
 }  // namespace
-
-bool equal_in_constant_time(std::string_view given, std::string_view expected) {
-    unsigned difference = given.size() == expected.size() ? 0 : 1;
-    for (size_t n = 0; n < given.size(); ++n) {
-        const char other = expected.empty() ? '\0' : expected[n % expected.size()];
-        difference |= static_cast<unsigned>(static_cast<unsigned char>(given[n] ^ other));
-    }
-    return difference == 0;
-}
 
 std::optional<std::string> base64_decode(std::string_view text) {
     static constexpr std::string_view alphabet =

@@ -37,9 +37,6 @@ using GroupCheck = std::function<bool(const std::string& user, std::span<const s
 bool may_write(const config::Config& config, const Identity& identity,
                const GroupCheck& in_groups = user_in_groups);
 
-/// Takes as long for a wrong guess as for a right one, whatever the number of right characters.
-bool equal_in_constant_time(std::string_view given, std::string_view expected);
-
 /// Standard base64 with padding. Nothing if it is not.
 std::optional<std::string> base64_decode(std::string_view text);
 

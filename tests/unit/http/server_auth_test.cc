@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/secret.h"
 #include "fake_control.h"
 #include "http/auth.h"
 #include "server_client.h"
