@@ -145,6 +145,7 @@ struct Done {
 
 // ---- manager → agent
 
+/// The answer to Hello; comes again when the manager's epoch has risen.
 struct Welcome {
     int protocol = protocol_version;
     std::string version;
