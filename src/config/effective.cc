@@ -138,6 +138,20 @@ void check_poll(const Effect& e) {
             c.DeadInstancePollSecondsMax, c.InstancePollSeconds));
 }
 
+void check_agents(const Effect& e) {
+    const Config& c = e.config;
+    if (!c.ServeAgentsHttp) return;
+    if (c.AgentsUseMutualTLS && !c.AgentsUseSSL)
+        refuse(e, "AgentsUseMutualTLS", "AgentsUseMutualTLS = true: AgentsUseSSL must be true, too");
+    if (c.PrimaryLeaseSeconds * 1000 < 3 * c.AgentHeartbeatMilliseconds) {
+        refuse(
+            e, "PrimaryLeaseSeconds",
+            fmt::format("PrimaryLeaseSeconds = {}: less than three heartbeats (AgentHeartbeatMilliseconds = "
+                        "{}); one late answer would stop a primary",
+                        c.PrimaryLeaseSeconds, c.AgentHeartbeatMilliseconds));
+    }
+}
+
 void warn(const Effect& e, std::string key, std::string text) {
     e.warnings.push_back({WarningKind::replaced_value, {std::move(key)}, std::move(text)});
 }
@@ -149,6 +163,11 @@ void warn_without_effect(const Effect& e) {
                          "(it is {}); set "
                          "RecoveryPeriodBlockSeconds instead",
                          e.config.RecoveryPeriodBlockSeconds));
+    }
+    if (e.config.ServeAgentsHttp && e.config.AgentToken.empty() && !e.config.AgentsUseMutualTLS) {
+        warn(e, "ServeAgentsHttp",
+             "ServeAgentsHttp has no effect: anybody could say to be an agent; set AgentToken or "
+             "AgentsUseMutualTLS");
     }
     const auto& method = e.config.AuthenticationMethod;
     if ((method == "basic" || method == "multi") && e.config.HTTPAuthUser.empty()) {
@@ -171,6 +190,7 @@ void check_together(Effect effect) {
     check_promotion_keys(effect);
     check_raft(effect);
     check_poll(effect);
+    check_agents(effect);
     warn_without_effect(effect);
 }
 
