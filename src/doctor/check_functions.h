@@ -17,6 +17,11 @@ void check_recoveries_enabled(const Facts&, Notes&);
 void check_block_periods(const Facts&, Notes&);
 void check_answers(const Facts&, Notes&);
 
+// agent_checks.cc: host agents
+void check_agents_listener(const Facts&, Notes&);
+void check_agents(const Facts&, const Cluster&, Notes&);
+void check_lease(const Facts&, const Cluster&, Notes&);
+
 // recovery_checks.cc: would a failover happen, and how
 void check_automatic_recovery(const Facts&, const Cluster&, Notes&);
 void check_stale_recoveries(const Facts&, const Cluster&, Notes&);

@@ -94,6 +94,14 @@ struct ManagerCluster {
     bool recovers_primary = false, recovers_intermediate = false;
 };
 
+/// A server that a host agent guards.
+struct ManagerAgent {
+    InstanceKey key;
+    std::string host, version, peer_address, hold, quarantine;
+    bool connected = false;
+    bool lease_on = false;
+};
+
 /// What the running manager says of itself, by its API.
 struct Manager {
     std::string address;
@@ -105,6 +113,7 @@ struct Manager {
     std::vector<ManagerRecovery> recoveries;  ///< newest first, at most a page
     std::vector<ManagerInstance> instances;
     std::vector<ManagerCluster> clusters;
+    std::vector<ManagerAgent> agents;
 };
 
 struct Facts {
@@ -124,6 +133,7 @@ struct Facts {
     const engine::Examination* examination(const InstanceKey& key) const;
     const ManagerInstance* manager_instance(const Instance& instance) const;
     const ManagerCluster* manager_cluster(const Cluster& cluster) const;
+    const ManagerAgent* manager_agent(const Instance& instance) const;
 };
 
 }  // namespace baton::doctor

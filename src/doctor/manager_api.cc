@@ -102,6 +102,26 @@ std::vector<ManagerCluster> parse_clusters(std::string_view text) {
     return clusters;
 }
 
+std::vector<ManagerAgent> parse_agents(std::string_view text) {
+    std::vector<ManagerAgent> agents;
+    const auto answer = parsed(text);
+    const auto* object = answer.if_object();
+    const auto* data = object != nullptr ? object->if_contains("data") : nullptr;
+    if (data == nullptr) return agents;
+    each(json::serialize(*data), [&](const json::object& o) {
+        const auto* lease = object_of(o, "Lease");
+        agents.push_back({.key = key_of(o, "Key"),
+                          .host = text_of(o, "Host"),
+                          .version = text_of(o, "Version"),
+                          .peer_address = text_of(o, "PeerAddress"),
+                          .hold = text_of(o, "Hold"),
+                          .quarantine = text_of(o, "Quarantine"),
+                          .connected = flag_of(o, "Connected"),
+                          .lease_on = lease != nullptr && flag_of(*lease, "On")});
+    });
+    return agents;
+}
+
 namespace {
 
 /// The body of one more answer; what went wrong is kept for the check.
@@ -137,6 +157,8 @@ Manager ask_manager(const std::string& address, const Get& get) {
     manager.recoveries = parse_recoveries(more(manager, get, "/api/audit-recovery"));
     manager.instances = parse_instances(more(manager, get, "/api/all-instances"));
     manager.clusters = parse_clusters(more(manager, get, "/api/clusters-info"));
+    // A manager of an older version has no such route.
+    if (const auto agents = get("/api/v2/agents")) manager.agents = parse_agents(*agents);
     return manager;
 }
 

@@ -29,5 +29,6 @@ std::vector<InstanceKey> members_of(const Get& get, const std::string& cluster);
 std::vector<ManagerRecovery> parse_recoveries(std::string_view json);
 std::vector<ManagerInstance> parse_instances(std::string_view json);
 std::vector<ManagerCluster> parse_clusters(std::string_view json);
+std::vector<ManagerAgent> parse_agents(std::string_view json);
 
 }  // namespace baton::doctor

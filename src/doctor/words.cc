@@ -90,6 +90,12 @@ const ManagerInstance* Facts::manager_instance(const Instance& instance) const {
     return at == manager.instances.end() ? nullptr : &*at;
 }
 
+const ManagerAgent* Facts::manager_agent(const Instance& instance) const {
+    const auto at =
+        std::ranges::find_if(manager.agents, [&](const auto& agent) { return instance.known_as(agent.key); });
+    return at == manager.agents.end() ? nullptr : &*at;
+}
+
 const ManagerCluster* Facts::manager_cluster(const Cluster& cluster) const {
     for (const auto& i : cluster.instances) {
         const auto* known = manager_instance(*i);

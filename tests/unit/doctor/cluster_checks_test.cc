@@ -461,5 +461,53 @@ TEST(Checks, WouldAFailoverHappen) {
         expect(c);
 }
 
+/// Every server of the good night with an agent, and a lease on the primary.
+Facts with_agents(const std::function<void(std::vector<ManagerAgent>&)>& change) {
+    auto facts = good_facts();
+    for (const auto* host : {"p", "s1", "s2"}) {
+        facts.manager.agents.push_back({.key = key(host),
+                                        .host = host,
+                                        .version = "0.1.0",
+                                        .peer_address = std::string(host) + ":3002",
+                                        .hold = "none",
+                                        .quarantine = "",
+                                        .connected = true,
+                                        .lease_on = host == std::string("p")});
+    }
+    change(facts.manager.agents);
+    return facts;
+}
+
+TEST(Checks, HostAgents) {
+    const std::vector<Case> cases{
+        {"none", "agents", Level::pass, "", "optional", "", good_facts},
+        {"all", "agents", Level::pass, "", "3 host agents, all connected", "",
+         [] { return with_agents([](auto&) {}); }},
+        {"lease", "lease", Level::pass, "", "p:5432 holds its lease of 2 s", "",
+         [] { return with_agents([](auto&) {}); }},
+        {"one lacks", "agents", Level::warn, "s2:5432", "no host agent guards it", "run baton agent on s2",
+         [] { return with_agents([](auto& a) { a.pop_back(); }); }},
+        {"lost", "agents", Level::fail, "s1:5432", "not connected", "log",
+         [] { return with_agents([](auto& a) { a[1].connected = false; }); }},
+        {"mute", "agents", Level::warn, "s1:5432", "cannot vouch", "PeerListenAddress",
+         [] { return with_agents([](auto& a) { a[1].peer_address.clear(); }); }},
+        {"versions", "agents", Level::warn, "", "0.1.0, 0.2.0", "manager's version",
+         [] { return with_agents([](auto& a) { a[2].version = "0.2.0"; }); }},
+        {"quarantined", "agents", Level::fail, "s2:5432", "rewind was interrupted", "baton reinit s2:5432",
+         [] { return with_agents([](auto& a) { a[2].quarantine = "rewind was interrupted"; }); }},
+        {"held", "agents", Level::warn, "s2:5432", "fenced", "baton rejoin s2:5432",
+         [] { return with_agents([](auto& a) { a[2].hold = "fenced"; }); }},
+        {"lease off", "lease", Level::warn, "p:5432", "s2:5432: no host agent guards it", "must_not",
+         [] {
+             return with_agents([](auto& a) {
+                 a.pop_back();
+                 a[0].lease_on = false;
+             });
+         }},
+    };
+    for (const auto& c : cases)
+        expect(c);
+}
+
 }  // namespace
 }  // namespace baton::doctor

@@ -166,6 +166,8 @@ TEST(ManagerApi, ReadsWhatTheManagerSays) {
          R"({"Key":{"Hostname":"db2","Port":99999}}])"},
         {"/api/clusters-info",
          R"([{"ClusterName":"db1:5432","ClusterAlias":"shop","HasAutomatedMasterRecovery":true}])"},
+        {"/api/v2/agents",
+         R"({"status":"ok","data":[{"Key":{"Hostname":"db1","Port":5432},"Host":"h1","Connected":true,"Lease":{"On":true}}]})"},
     };
     const auto manager = ask_manager(
         "http://x", [&](const std::string& path) -> Result<std::string> { return answers.at(path); });
@@ -178,6 +180,9 @@ TEST(ManagerApi, ReadsWhatTheManagerSays) {
     ASSERT_EQ(manager.instances.size(), 1U);
     EXPECT_TRUE(manager.instances[0].downtimed);
     EXPECT_TRUE(manager.clusters.at(0).recovers_primary);
+    ASSERT_EQ(manager.agents.size(), 1U);
+    EXPECT_EQ(manager.agents[0].host, "h1");
+    EXPECT_TRUE(manager.agents[0].connected && manager.agents[0].lease_on);
 }
 
 TEST(ManagerApi, NonsenseIsNoManager) {

@@ -37,6 +37,20 @@ TEST(ManagerChecks, ConfigurationAndMachine) {
          [] { return configured([](auto& c) { c.PostgreSQLTopologyPassword.clear(); }); }},
         {"in clear", "credentials", Level::warn, "", "disable", "require",
          [] { return configured([](auto& c) { c.PostgreSQLSSLMode = "disable"; }); }},
+        {"agents by token in clear", "agents-listener", Level::warn, "", "in clear", "AgentsUseSSL",
+         [] {
+             return configured([](auto& c) {
+                 c.ServeAgentsHttp = true;
+                 c.AgentToken = "agent-secret";
+             });
+         }},
+        {"agents by anybody", "agents-listener", Level::fail, "", "none is served", "AgentToken",
+         [] { return configured([](auto& c) { c.ServeAgentsHttp = true; }); }},
+        {"agents by certificate", "agents-listener", Level::pass, "", "certificates", "",
+         [] {
+             return configured(
+                 [](auto& c) { c.ServeAgentsHttp = c.AgentsUseSSL = c.AgentsUseMutualTLS = true; });
+         }},
         {"no block", "block-periods", Level::warn, "", "flapping", "3600",
          [] { return configured([](auto& c) { c.RecoveryPeriodBlockSeconds = 0; }); }},
         {"file unreadable", "files", Level::fail, "", "No such file", "readable",
