@@ -22,6 +22,8 @@ std::string keys(const Answer&, const ModernCall&);
 std::string audit(const Answer&, const ModernCall&);
 std::string plan(const Answer&, const ModernCall&);
 std::string raw(const Answer&, const ModernCall&);
+/// A table of the guarded servers; one server in detail.
+std::string agents(const Answer&, const ModernCall&);
 
 /// Rows of the analysis: code, instance, cluster, evidence.
 std::string problems(const json::value& analysis, const json::value& instances, const Paint& paint);

@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "agent/agents.h"
 #include "analysis/problem.h"
 #include "base/clock.h"
 #include "config/config.h"
 #include "plan/plan.h"
+#include "recovery/rejoin_state.h"
 #include "store/records.h"
 #include "topology/topology.h"
 
@@ -19,6 +21,7 @@ namespace baton::control {
 using topology::InstanceKey;
 using topology::InstancePtr;
 using topology::TopologyPtr;
+using AgentsPtr = std::shared_ptr<const std::vector<agent::Seen>>;
 
 /// What readers on any thread may see: immutable, replaced as a whole.
 struct View {
@@ -26,7 +29,8 @@ struct View {
     std::shared_ptr<const std::vector<analysis::Problem>>
         problems;  ///< of all clusters, downtimed ones included
     std::shared_ptr<const config::Config> config;
-    MonoTime now{};  ///< when it was made (control clock)
+    AgentsPtr agents;  ///< every guarded server; null where no agent ever told of one
+    MonoTime now{};    ///< when it was made (control clock)
     WallTime wall{};
     bool recoveries_enabled = true;
     bool ready = false;         ///< discovery has looked at everything once, store healthy
@@ -39,7 +43,8 @@ using ViewPtr = std::shared_ptr<const View>;
 /// One thing that happened, for the live stream. `json` is one object without line breaks.
 struct Event {
     uint64_t id = 0;
-    std::string type;  ///< "topology", "problem", "problem-cleared", "recovery", "recovery-step"
+    /// "topology", "problem", "problem-cleared", "recovery", "recovery-step", "agent", "job", "rejoin"
+    std::string type;
     std::string json;
 };
 
@@ -54,6 +59,7 @@ struct Metrics {
         recoveries;                        ///< (code, "success" | "failed") -> count
     std::vector<double> recovery_seconds;  ///< durations of finished recoveries, newest last, at most 1000
     size_t store_queue = 0;
+    agent::Counters agents;
     size_t rss_bytes = 0;
 };
 
@@ -78,6 +84,39 @@ struct RecoveryOutcome {
     bool attempted = false;
     std::string not_attempted_because;
 };
+
+/// A server is to come back below the primary (recovery/rejoin.h).
+struct RejoinCommand {
+    InstanceKey key;
+    bool force = false;               ///< what it committed past the fork may be lost
+    bool anew = false;                ///< made anew, whatever state it is in
+    std::optional<InstanceKey> from;  ///< made anew from this one; nothing: from the primary
+};
+
+/// Somebody else is to lead, without anything being lost (recovery/switchover.h).
+struct SwitchoverCommand {
+    std::string cluster_hint;              ///< name, alias, id, member
+    std::optional<InstanceKey> candidate;  ///< nothing: the best is chosen
+    std::string command_hint;              ///< "" = "graceful-master-takeover"
+    bool skip_hooks = false;
+};
+
+struct SwitchoverOutcome {
+    store::Recovery recovery;  ///< of an attempt
+    bool attempted = false;
+    std::vector<std::string> obstacles;  ///< why it was not begun: all at once
+};
+
+/// A switchover that is to begin later.
+struct ScheduledSwitchover {
+    std::string cluster_id;
+    std::string cluster_name;
+    std::optional<InstanceKey> candidate;
+    WallTime at{};
+    std::string by;
+};
+/// "2026-11-21T03:00:00Z", with an offset, or "+30m". Error invalid_argument: no time, over, or too far away.
+Result<WallTime> when_of(std::string_view text, WallTime now);
 
 /// A caller for the audit: user name or address.
 struct Caller {
@@ -162,8 +201,23 @@ class Control {
     /// What would be done now if the cluster's primary died; changes nothing.
     virtual Result<plan::Plan> preview(const std::string& cluster_hint,
                                        const std::optional<InstanceKey>& candidate) const = 0;
+    /// What a switchover would do now, and all that hinders it (Plan::obstacles); changes nothing.
+    virtual Task<Result<plan::Plan>> preview_switchover(SwitchoverCommand command) = 0;
+    /// Error conflict: another switchover, or a recovery, of that cluster is under way.
+    virtual Task<Result<SwitchoverOutcome>> switchover(SwitchoverCommand command, Caller caller) = 0;
+    virtual Task<Result<ScheduledSwitchover>> schedule_switchover(SwitchoverCommand command, std::string when,
+                                                                  Caller caller) = 0;
+    virtual Task<Result<ScheduledSwitchover>> cancel_switchover(std::string cluster_hint, Caller caller) = 0;
+    virtual std::vector<ScheduledSwitchover> scheduled_switchovers() const = 0;
     virtual Task<Result<int>> acknowledge(RecoveryFilter which, std::string by, std::string comment) = 0;
     virtual Task<Result<void>> set_global_recoveries(bool enabled, Caller caller) = 0;
+
+    /// Begins, and returns then; rejoins() tells how it goes on.
+    virtual Task<Result<recovery::RejoinState>> rejoin(RejoinCommand command, Caller caller) = 0;
+    /// What rejoin() would do, and why; changes nothing.
+    virtual Result<plan::Rejoin> preview_rejoin(const RejoinCommand& command) const = 0;
+    virtual Result<void> cancel_rejoin(const InstanceKey& key, const Caller& caller) = 0;
+    virtual std::vector<recovery::RejoinState> rejoins() const = 0;
 
     // Annotations.
     virtual Task<Result<void>> begin_downtime(InstanceKey key, std::string owner, std::string reason,

@@ -6,6 +6,7 @@
 #include "base/async.h"
 #include "base/json_writer.h"
 #include "control/options.h"
+#include "control/routers.h"
 
 namespace baton::control {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 /// tenth of the time.
 constexpr Duration publish_cost_per_instance = std::chrono::microseconds(3);
 constexpr milliseconds publish_at_most_every{10};
+constexpr seconds hear_agents_every{1};
 
 std::string shape_json(const topology::Cluster& cluster) {
     JsonWriter json;
@@ -42,14 +44,20 @@ Manager::Manager(Parts parts, config::Config config)
       store_(parts.store),
       parts_(std::move(parts)),
       config_(std::make_shared<const config::Config>(std::move(config))),
-      recovery_options_(recovery_options(*config_, parts_.hostname, parts_.token)),
+      recovery_options_(recovery_options_now()),
       discovery_(discovery::make_discovery(clock_, engine_, store_, discovery_options(*config_))),
       recovery_(recovery::make_recovery(
-          clock_, engine_, store_, *this, parts_.processes,
+          clock_, engine_, store_, *this, parts_.processes, parts_.agents,
           [this](const std::string& type, const std::string& json) { emit(type, json); }, recovery_options_)),
       started_(clock_.wall()),
       publish_signal_(std::make_shared<Signal>(clock_)) {
     publish();
+}
+
+recovery::Options Manager::recovery_options_now() const {
+    auto options = recovery_options(*config_, parts_.hostname, parts_.token);
+    options.switchover.routers = routers_of(*config_, clock_, parts_.agents);
+    return options;
 }
 
 Manager::~Manager() {
@@ -59,6 +67,8 @@ Manager::~Manager() {
 void Manager::start() {
     discovery_->on_change(
         [this](const std::string& id, const topology::ClusterPtr& c) { on_cluster(id, c); });
+    listen_to_agents();
+    watch_agents();
     recovery_->start();
     discovery_->start(seeds(*config_));
     spawn(clock_.executor(), publisher());
@@ -145,6 +155,7 @@ void Manager::publish() {
     fresh->topology = discovery_->topology();
     fresh->problems = problems_;
     fresh->config = config_;
+    fresh->agents = agents_now();
     fresh->now = clock_.now();
     fresh->wall = clock_.wall();
     fresh->recoveries_enabled = store_.state().recoveries_enabled;
@@ -163,6 +174,10 @@ Task<void> Manager::publisher() {
     while (*alive) {
         co_await signal->wait_until(clock_.now() + seconds(1));
         if (!*alive) co_return;
+        if (clock_.now() - agents_heard_at_ >= hear_agents_every) {
+            agents_heard_at_ = clock_.now();
+            hear_all_agents();
+        }
         publish();
         const auto instances = static_cast<int64_t>(discovery_->topology()->instance_count());
         co_await clock_.sleep_for(

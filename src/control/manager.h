@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 #include <unordered_map>
 
 #include "base/subprocess.h"
@@ -25,6 +26,7 @@ struct Parts {
     std::vector<std::string> configuration_files;  ///< for reload
     std::function<void(const config::Config&)>
         apply_outside;  ///< login, log level: what lies outside this room
+    agent::Agents& agents = agent::no_agents();
 };
 
 /// The manager: discovery, recovery and the record joined, on one control thread.
@@ -78,6 +80,16 @@ class Manager final : public Control, private recovery::Observer {
     Task<Result<RecoveryOutcome>> recover(RecoveryRequest request, Caller caller) override;
     Result<plan::Plan> preview(const std::string& cluster_hint,
                                const std::optional<InstanceKey>& candidate) const override;
+    Task<Result<recovery::RejoinState>> rejoin(RejoinCommand command, Caller caller) override;
+    Result<plan::Rejoin> preview_rejoin(const RejoinCommand& command) const override;
+    Result<void> cancel_rejoin(const InstanceKey& key, const Caller& caller) override;
+    std::vector<recovery::RejoinState> rejoins() const override;
+    Task<Result<plan::Plan>> preview_switchover(SwitchoverCommand command) override;
+    Task<Result<SwitchoverOutcome>> switchover(SwitchoverCommand command, Caller caller) override;
+    Task<Result<ScheduledSwitchover>> schedule_switchover(SwitchoverCommand command, std::string when,
+                                                          Caller caller) override;
+    Task<Result<ScheduledSwitchover>> cancel_switchover(std::string cluster_hint, Caller caller) override;
+    std::vector<ScheduledSwitchover> scheduled_switchovers() const override;
     Task<Result<int>> acknowledge(RecoveryFilter which, std::string by, std::string comment) override;
     Task<Result<void>> set_global_recoveries(bool enabled, Caller caller) override;
 
@@ -121,6 +133,28 @@ class Manager final : public Control, private recovery::Observer {
     Task<void> publisher();
     uint16_t default_port() const { return static_cast<uint16_t>(config_->DefaultInstancePort); }
 
+    // evidence.cc
+    void listen_to_agents();
+    void hear_agent(const InstanceKey& key);
+    void hear_all_agents();
+
+    // agents.cc
+    void watch_agents();
+    void announce_agent(const InstanceKey& key);
+    void announce_job(const InstanceKey& key, const agent::Seen& seen);
+    AgentsPtr agents_now();
+
+    // rejoin.cc
+    Result<recovery::RejoinRequest> rejoin_request(const RejoinCommand& command) const;
+
+    // switchover.cc
+    Result<recovery::SwitchoverRequest> switchover_request(const SwitchoverCommand& command,
+                                                           const Caller& caller) const;
+    ScheduledSwitchover named(const recovery::ScheduledSwitchover& s) const;
+
+    /// Of the configuration, with the routers that it names.
+    recovery::Options recovery_options_now() const;
+
     // helpers of the commands
     Result<InstancePtr> known(const InstanceKey& key) const;
     Result<topology::ClusterPtr> known_cluster(const std::string& hint) const;
@@ -161,6 +195,17 @@ class Manager final : public Control, private recovery::Observer {
     std::map<uint64_t, std::function<void(const Event&)>> subscribers_;
     uint64_t next_subscriber_ = 1;
     uint64_t next_event_ = 1;
+    std::set<InstanceKey> guarded_;  ///< of whom an agent told
+    MonoTime agents_heard_at_{};
+    AgentsPtr agents_;  ///< for readers
+    MonoTime agents_at_{};
+    bool agents_stale_ = false;
+    std::map<InstanceKey, std::string> announced_agents_;  ///< the event last sent
+    struct AnnouncedJob {
+        topology::Job job;
+        MonoTime at{};
+    };
+    std::map<InstanceKey, AnnouncedJob> announced_jobs_;
     std::unordered_map<std::string, std::string> announced_;  ///< cluster id -> shape last announced
     uint64_t events_ = 0;
 };

@@ -160,6 +160,7 @@ Metrics Manager::metrics() const {
         m.recovery_seconds.erase(m.recovery_seconds.begin(), m.recovery_seconds.end() - durations_limit);
     }
     m.store_queue = store_.queued();
+    m.agents = parts_.agents.counters();
     m.rss_bytes = resident_bytes();
     return m;
 }

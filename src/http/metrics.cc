@@ -88,6 +88,17 @@ void add_recoveries(Page& page, const control::Metrics& m) {
     }
 }
 
+void add_agents(Page& page, const control::Metrics& m) {
+    const auto& a = m.agents;
+    page.gauge("baton_agents_connected", "Host agents that are connected.", static_cast<double>(a.connected));
+    page.counter("baton_agent_beats_total", "Heartbeats of host agents.", static_cast<double>(a.beats));
+    page.counter("baton_agent_orders_total", "Orders to host agents.", static_cast<double>(a.orders));
+    page.counter("baton_agent_orders_failed_total", "Orders to host agents that failed.",
+                 static_cast<double>(a.orders_failed));
+    page.counter("baton_agents_refused_total", "Connections of host agents that were refused.",
+                 static_cast<double>(a.refused));
+}
+
 void add_node(Page& page, const Measured& measured) {
     const auto& view = *measured.view;
     page.gauge("baton_build_info", "Version of this manager.", 1, {{"version", BATON_VERSION}});
@@ -159,6 +170,7 @@ std::string prometheus_text(const Measured& measured) {
     Page page;
     add_discovery(page, measured.control);
     add_recoveries(page, measured.control);
+    add_agents(page, measured.control);
     add_node(page, measured);
     add_server(page, measured);
     return page.text();

@@ -20,11 +20,12 @@ void fill(std::shared_ptr<const T>& what) {
 
 control::ViewPtr Context::view() const {
     const auto shown = control.view();
-    if (shown && shown->topology && shown->problems && shown->config) return shown;
+    if (shown && shown->topology && shown->problems && shown->config && shown->agents) return shown;
     auto complete = shown ? std::make_shared<control::View>(*shown) : std::make_shared<control::View>();
     fill(complete->topology);
     fill(complete->problems);
     fill(complete->config);
+    fill(complete->agents);
     return complete;
 }
 

@@ -41,6 +41,12 @@ Response error(const Error& e, std::string_view code) {
     }
 }
 
+Result<topology::InstanceKey> named_key(const Request& request) {
+    const auto host = request.param("host"), port = request.param("port");
+    const bool bracketed = host.starts_with('[') || host.find(':') == std::string::npos;
+    return topology::parse_instance_key(bracketed ? host + ":" + port : "[" + host + "]:" + port, 0);
+}
+
 }  // namespace v2
 
 namespace {
@@ -150,10 +156,7 @@ Task<Response> cluster_problems(const Context& context, const Request& request) 
 
 /// The instance of ":host" and ":port", or the error to answer with.
 std::expected<topology::InstancePtr, Response> named_instance(const View& view, const Request& request) {
-    const auto host = request.param("host"), port = request.param("port");
-    const bool bracketed = host.starts_with('[') || host.find(':') == std::string::npos;
-    const auto key =
-        topology::parse_instance_key(bracketed ? host + ":" + port : "[" + host + "]:" + port, 0);
+    const auto key = v2::named_key(request);
     if (!key) return std::unexpected(v2::error(400, "INVALID_INSTANCE", key.error().text()));
     if (auto found = view.topology->find_instance(*key)) return found;
     return std::unexpected(v2::error(404, "NOT_FOUND", "Instance not found: " + key->text()));
@@ -253,10 +256,36 @@ std::vector<Route> v2_routes() {
         {"GET", "/api/v2/clusters/:name/plan", false, cluster_plan,
          "What a failover would do now, and why (?candidate=host:port); changes nothing."},
         {"GET", "/api/v2/clusters/:name/problems", false, cluster_problems, "What is wrong with a cluster."},
+        {"GET", "/api/v2/clusters/:name/switchover", true, v2::switchover,
+         "Planned switchover without loss, with the agents' hands (?to=host:port; ?at=TIME or +30m: later; "
+         "?dry-run=true: only the plan). Returns when it is over."},
+        {"GET", "/api/v2/clusters/:name/switchover/plan", false, v2::switchover_plan,
+         "Its steps, and all that hinders it now (?to=host:port); changes nothing."},
+        {"GET", "/api/v2/clusters/:name/switchover/cancel", true, v2::cancel_switchover,
+         "Calls off the one that is to begin later."},
+        {"GET", "/api/v2/switchovers", false, v2::scheduled_switchovers, "Those that are to begin later."},
         {"GET", "/api/v2/problems", false, problems, "What is wrong anywhere."},
         {"GET", "/api/v2/instances/:host/:port", false, instance, "One instance."},
         {"GET", "/api/v2/instances/:host/:port/channels", false, instance_channels,
          "Replication channels of an instance; PostgreSQL has none."},
+        {"GET", "/api/v2/agents", false, v2::agents,
+         "The servers that host agents guard: agent, state, hold, lease, disks and job of each."},
+        {"GET", "/api/v2/agents/:host/:port", false, v2::agent, "One guarded server."},
+        {"GET", "/api/v2/rejoins", false, v2::rejoins,
+         "Servers that are brought back, wait for that, or came back lately."},
+        {"GET", "/api/v2/instances/:host/:port/rejoin", true, v2::rejoin,
+         "Brings a server back below the primary with the hands of its agent: started, rewound or made anew "
+         "(?force=true: transactions that only it has may be lost). Returns when it has begun."},
+        {"GET", "/api/v2/instances/:host/:port/rejoin/plan", false, v2::rejoin_plan,
+         "What that would do, and why; changes nothing."},
+        {"GET", "/api/v2/instances/:host/:port/rejoin/status", false, v2::rejoin_status,
+         "How it goes on: step, bytes, rate."},
+        {"GET", "/api/v2/instances/:host/:port/rejoin/cancel", true, v2::cancel_rejoin,
+         "Ends it; what can be undone is undone."},
+        {"GET", "/api/v2/instances/:host/:port/reinit", true, v2::reinit,
+         "Makes a server anew from the primary (?from=host:port: from that one), whatever state it is in."},
+        {"GET", "/api/v2/instances/:host/:port/clone", true, v2::clone,
+         "Makes a server, which may be a new one, from another (?from=host:port)."},
         {"GET", "/api/v2/recoveries", false, recoveries,
          "Recoveries, newest first, 20 a page (?cluster= ?alias= ?page=)."},
         {"GET", "/api/v2/recoveries/active", false, active_recoveries, "Recoveries under way."},

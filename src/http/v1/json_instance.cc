@@ -47,7 +47,7 @@ std::string_view provider(Engine engine) {
 }
 
 /// orchestrator stores errors of replication in double quotes; no error is the empty string.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     if (text.empty()) return {};
     std::string result = "\"";
     for (const char c : text) {
@@ -125,7 +125,7 @@ void write_progress(JsonWriter& out, const Instance& instance, const InstanceSta
                       standby ? Coordinates{"wal", instance.seen->replayed} : Coordinates{});
     out.raw(
         R"("IsDetached":false,"RelaylogCoordinates":{"LogFile":"","LogPos":0,"Type":1},"LastSQLError":"")");
-    out.field("LastIOError", quoted(receive_error(instance, status)));
+    out.field("LastIOError", in_quotes(receive_error(instance, status)));
     write_null_int(out, "SecondsBehindMaster", status.lag_seconds);
     out.field("SQLDelay", status.delay_seconds);
     out.raw(R"("ExecutedGtidSet":"","GtidPurged":"","GtidErrant":"")");

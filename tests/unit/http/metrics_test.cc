@@ -27,6 +27,7 @@ control::Metrics sample_figures() {
                     {{"DeadPrimaryAndSomeStandbys", "success"}, 1}};
     m.recovery_seconds = {0.2, 0.22, 0.7, 3.0};
     m.store_queue = 5;
+    m.agents = {.connected = 3, .beats = 70, .orders = 4, .orders_failed = 1, .refused = 2};
     m.rss_bytes = 20'000'000;
     return m;
 }
@@ -63,6 +64,10 @@ TEST(Metrics, PrometheusText) {
              "\nbaton_recoveries_active 2\n",
              "\nbaton_instances_downtimed 1\n",
              "\nbaton_store_queue 5\n",
+             "\nbaton_agents_connected 3\n",
+             "\nbaton_agent_beats_total 70\n",
+             "\nbaton_agent_orders_failed_total 1\n",
+             "\nbaton_agents_refused_total 2\n",
              "\nbaton_ready 1\n",
              "\nbaton_http_requests_total 1\n",
              "\nbaton_build_info{version=\"" BATON_VERSION "\"} 1\n",

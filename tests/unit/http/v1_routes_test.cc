@@ -211,10 +211,6 @@ TEST(V1Routes, TakeoverChecksBeforeItRefuses) {
                 HasSubstr("target instance not indicated, auto=false"));
     EXPECT_THAT(world.message("graceful-master-takeover/shop/db1/5432"),
                 HasSubstr("must be directly replicating from the master db1:5432"));
-    EXPECT_THAT(world.message("graceful-master-takeover/shop/db2/5432"),
-                HasSubstr("A planned switchover from db1:5432 to db2:5432 needs Baton's agent"));
-    EXPECT_THAT(world.message("graceful-master-takeover-auto/db3/5432"),
-                HasSubstr("from db1:5432 to db2:5432"));
     world.control.change_config([](config::Config& c) { c.PromotionIgnoreHostnameFilters = {"db2"}; });
     EXPECT_THAT(world.message("graceful-master-takeover/shop/db2/5432"),
                 HasSubstr("PromotionIgnoreHostnameFilters"));
@@ -223,6 +219,29 @@ TEST(V1Routes, TakeoverChecksBeforeItRefuses) {
               "Master db1:5432 doesn't seem to have replicas");
     world.set_instances({sample_standby("db2:5432")});
     EXPECT_EQ(world.message("graceful-master-takeover/shop"), "Cannot deduce cluster master for shop");
+}
+
+TEST(V1Routes, PlannedTakeoverAnswersAsOrchestratorDoes) {
+    V1World world;
+    const auto done = world.json("graceful-master-takeover/shop/db2/5432");
+    EXPECT_EQ(done.at("Message").as_string(), "graceful-master-takeover: successor promoted");
+    EXPECT_EQ(done.at("Details").at("SuccessorKey").at("Hostname").as_string(), "db1");
+    EXPECT_THAT(world.control.calls(), Contains(HasSubstr("to db2:5432 by")));
+    EXPECT_EQ(world.message("graceful-master-takeover-auto/db3/5432"),
+              "graceful-master-takeover: successor promoted");
+    world.control.switchover_outcome =
+        control::SwitchoverOutcome{.obstacles = {"no agent guards db1:5432", "a disk is full"}};
+    EXPECT_EQ(world.message("graceful-master-takeover-auto/shop"),
+              "graceful-master-takeover: not begun: no agent guards db1:5432; a disk is full");
+    world.control.switchover_outcome->attempted = true;
+    world.control.switchover_outcome->recovery.errors = {"db2:5432: no answer"};
+    const auto undone = world.json("graceful-master-takeover-auto/shop");
+    EXPECT_EQ(undone.at("Code").as_string(), "ERROR");
+    EXPECT_EQ(undone.at("Message").as_string(),
+              "graceful-master-takeover: no successor promoted: db2:5432: no answer");
+    EXPECT_TRUE(undone.at("Details").at("SuccessorKey").is_null());
+    world.control.failures["switchover"] = {ErrorKind::conflict, "a switchover is under way", "db1:5432"};
+    EXPECT_THAT(world.message("graceful-master-takeover-auto/shop"), HasSubstr("a switchover is under way"));
 }
 
 TEST(V1Routes, ForcedTakeoverOnlyOfADirectReplica) {
@@ -347,6 +366,35 @@ TEST(V1Routes, PoolsAndMetrics) {
     EXPECT_EQ(figures.at("FailedMaxTotalSeconds").to_number<double>(), 1.5);
     EXPECT_EQ(world.json("discovery-metrics-raw/60").as_array().size(), 2U);
     EXPECT_THAT(world.message("discovery-metrics-raw/0"), HasSubstr("Invalid seconds: 0"));
+}
+
+/// In orchestrator's shape; what has no meaning here is empty.
+TEST(V1Agents, AreShownWhereTheyAreServed) {
+    V1World world;
+    world.control.change_config([](config::Config& c) { c.ServeAgentsHttp = true; });
+    EXPECT_EQ(world.get("agents").body, "[]");
+    EXPECT_EQ(world.message("agent/host1"), "No such agent: host1");
+    world.control.change_view([](control::View& v) {
+        agent::Seen seen;
+        seen.host = "host1";
+        seen.heard = sample_now - seconds(10);
+        seen.status.key = key_of("db1:5433");
+        seen.status.state = topology::ServerState::running;
+        seen.status.data_directory = "/data/15";
+        seen.status.data_disk = topology::Disk{.path = "/data", .total_bytes = 100, .free_bytes = 40};
+        v.agents = std::make_shared<const std::vector<agent::Seen>>(1, seen);
+    });
+    const std::string one =
+        R"({"Hostname":"host1","Port":0,"Token":"","LastSubmitted":"2026-11-20 09:59:50","AvailableLocalSnapshots":[],)"
+        R"("AvailableSnapshots":[],"LogicalVolumes":[],"MountPoint":{"Path":"/data","Device":"","LVPath":"","FileSystem":"",)"
+        R"("IsMounted":true,"DiskUsage":60,"MySQLDataPath":"/data/15","MySQLDiskUsage":0},"MySQLRunning":true,)"
+        R"("MySQLDiskUsage":60,"MySQLPort":5433,"MySQLDatadirDiskFree":40,"MySQLErrorLogTail":[]})";
+    EXPECT_EQ(world.get("agents").body, "[" + one + "]");
+    EXPECT_EQ(world.get("agent/host1").body, one);
+    EXPECT_EQ(world.get("agents-hosts").body, R"(["host1"])");
+    EXPECT_EQ(world.get("agents-instances?format=txt").body, "db1:5433");
+    EXPECT_EQ(world.get("agent-ping").body, R"("OK")");
+    EXPECT_EQ(world.get("agent-umount/host1").status, 500);
 }
 
 }  // namespace

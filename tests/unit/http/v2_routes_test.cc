@@ -39,6 +39,61 @@ class V2 : public ::testing::Test {
     std::unique_ptr<Server> server_;
 };
 
+agent::Seen sample_agent() {
+    agent::Seen seen;
+    seen.agent = "f00d";
+    seen.host = "host1";
+    seen.version = "0.1.0";
+    seen.address = "10.0.0.1";
+    seen.peer_address = "host1:3002";
+    seen.connected = true;
+    seen.heard = sample_now - milliseconds(120);
+    auto& s = seen.status;
+    s.key = key_of("db1:5432");
+    s.engine = topology::Engine::postgresql;
+    s.system_identifier = sample_cluster_id;
+    s.state = topology::ServerState::running;
+    s.in_state = seconds(90);
+    s.data_disk = topology::Disk{
+        .path = "/data", .total_bytes = 100, .free_bytes = 40, .health = topology::DiskHealth::good};
+    s.lease = {
+        .on = true, .promotable = {key_of("db2:5432")}, .held_by = "heartbeat", .left = milliseconds(1800)};
+    s.job = topology::Job{.order = 7,
+                          .verb = "clone",
+                          .phase = "copying",
+                          .done_bytes = 100,
+                          .total_bytes = 300,
+                          .bytes_per_second = 50,
+                          .running = seconds(2)};
+    return seen;
+}
+
+TEST_F(V2, ShowsHostAgents) {
+    EXPECT_EQ(get("/api/v2/agents").at("data").as_array().size(), 0U);
+    expect_error("/api/v2/agents/db1/5432", 404, "NOT_FOUND");
+    expect_error("/api/v2/agents/db1/x", 400, "INVALID_INSTANCE");
+    world_.control.change_view([](control::View& v) {
+        v.agents = std::make_shared<const std::vector<agent::Seen>>(1, sample_agent());
+    });
+    const auto list = get("/api/v2/agents").at("data").as_array();
+    ASSERT_EQ(list.size(), 1U);
+    const auto one = get("/api/v2/agents/db1/5432").at("data").as_object();
+    EXPECT_EQ(json::serialize(list[0]), json::serialize(one));
+    EXPECT_EQ(one.at("Key"), json::parse(R"({"Hostname":"db1","Port":5432})"));
+    EXPECT_EQ(one.at("ClusterName").as_string(), "db1:5432");
+    EXPECT_EQ(one.at("Host").as_string(), "host1");
+    EXPECT_TRUE(one.at("Connected").as_bool());
+    EXPECT_EQ(one.at("LastHeardMilliseconds").as_int64(), 120);
+    EXPECT_EQ(one.at("State").as_string(), "running");
+    EXPECT_EQ(one.at("Hold").as_string(), "none");
+    EXPECT_EQ(one.at("DataDisk").at("FreeBytes").as_int64(), 40);
+    EXPECT_TRUE(one.at("WalDisk").is_null());
+    EXPECT_EQ(one.at("Lease").at("HeldBy").as_string(), "heartbeat");
+    EXPECT_EQ(one.at("Lease").at("Promotable"), json::parse(R"([{"Hostname":"db2","Port":5432}])"));
+    EXPECT_EQ(one.at("Job").at("EtaSeconds").as_int64(), 4);
+    expect_error("/api/v2/agents/db2/5432", 404, "NOT_FOUND");
+}
+
 TEST_F(V2, ListsClusters) {
     const auto answer = get("/api/v2/clusters");
     EXPECT_EQ(answer.at("status").as_string(), "ok");
@@ -248,6 +303,39 @@ TEST_F(V2, AThousandInstancesTakeNoTime) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(best).count();
     RecordProperty("milliseconds", static_cast<int>(ms));
     EXPECT_LT(ms, 500) << "far above what it takes, to hold under a sanitizer on a busy machine";
+}
+
+TEST_F(V2, SwitchoverNowLaterOrNot) {
+    const auto done = get("/api/v2/clusters/shop/switchover?to=db2:5432").at("data").as_object();
+    EXPECT_EQ(done.at("SuccessorKey").at("Hostname").as_string(), "db1");
+    EXPECT_FALSE(done.at("Steps").as_array().empty());
+    const auto later = get("/api/v2/clusters/shop/switchover?at=%2B30m").at("data").as_object();
+    EXPECT_EQ(later.at("At").as_string(), iso_time(sample_wall + std::chrono::minutes(30)));
+    expect_error("/api/v2/clusters/shop/switchover?at=noon", 400, "INVALID_ARGUMENT");
+    EXPECT_EQ(get("/api/v2/clusters/shop/switchover/cancel").at("data").at("ClusterName").as_string(),
+              "db1:5432");
+    expect_error("/api/v2/clusters/nope/switchover", 404, "NOT_FOUND");
+    expect_error("/api/v2/clusters/shop/switchover?to=db1:99999", 400, "INVALID_INSTANCE");
+}
+
+TEST_F(V2, SwitchoverSaysAllThatHindersItAtOnce) {
+    world_.on_control([](FakeControl& c) {
+        c.switchover_outcome = control::SwitchoverOutcome{.obstacles = {"no agent", "a full disk"}};
+        return 0;
+    });
+    const auto answer = get("/api/v2/clusters/shop/switchover", 409);
+    EXPECT_EQ(answer.at("error").at("obstacles"), json::parse(R"(["no agent","a full disk"])"));
+    expect_error("/api/v2/clusters/shop/switchover", 409, "SWITCHOVER_NOT_POSSIBLE");
+    world_.on_control([](FakeControl& c) {
+        c.switchover_outcome->attempted = true;
+        return 0;
+    });
+    expect_error("/api/v2/clusters/shop/switchover", 500, "SWITCHOVER_FAILED");
+    world_.on_control([](FakeControl& c) {
+        c.failures["switchover"] = Error{ErrorKind::conflict, "one at a time", "db1:5432", ""};
+        return 0;
+    });
+    expect_error("/api/v2/clusters/shop/switchover", 409, "SWITCHOVER_ERROR");
 }
 
 }  // namespace
