@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 
+#include "app/agents.h"
 #include "app/auditing_store.h"
 #include "base/async.h"
 #include "base/defect.h"
@@ -118,6 +119,7 @@ class Process {
         store_ = with_audit_trail(std::move(*opened), config_);
         engine_ = engine::postgresql::make_engine(*clock_, control::login(config_));
         processes_ = make_process_runner(*clock_);
+        fleet_ = make_fleet(config_, *clock_, *store_, hostname());
         manager_ = std::make_unique<control::Manager>(
             control::Parts{.clock = *clock_,
                            .engine = *engine_,
@@ -126,8 +128,10 @@ class Process {
                            .hostname = hostname(),
                            .token = random_hex(32),
                            .configuration_files = files_,
-                           .apply_outside = [this](const config::Config& fresh) { apply(fresh); }},
+                           .apply_outside = [this](const config::Config& fresh) { apply(fresh); },
+                           .agents = fleet_ ? fleet_->registry() : agent::no_agents()},
             config_);
+        if (auto listening = serve_agents(); !listening) return listening;
         server_ = http::make_server(*manager_, server_options(config_));
         if (auto listening = server_->start(); !listening) return listening;
         manager_->start();
@@ -146,6 +150,7 @@ class Process {
         // answering.
         server_.reset();
         manager_.reset();
+        fleet_.reset();
         store_.reset();
         spdlog::info("baton stopped");
         return 0;
@@ -154,10 +159,25 @@ class Process {
     ~Process() {
         server_.reset();
         manager_.reset();
+        fleet_.reset();
         store_.reset();
     }
 
   private:
+    /// An agent may know its server by another name than the one that is watched.
+    Result<void> serve_agents() {
+        if (!fleet_) return {};
+        fleet_->registry().names_of([this](const topology::InstanceKey& key) {
+            std::vector<topology::InstanceKey> names;
+            const auto known = manager_->view()->topology->find_instance(key);
+            if (!known) return names;
+            names = known->aliases;
+            names.push_back(known->key);
+            return names;
+        });
+        return fleet_->start();
+    }
+
     void apply(const config::Config& fresh) {
         engine::postgresql::set_login(*engine_, control::login(fresh));
         if (!options_.quiet && !options_.debug)
@@ -176,6 +196,7 @@ class Process {
         stopping_ = true;
         server_->stop();
         manager_->stop();
+        if (fleet_) fleet_->stop();
         context_.stop();
     }
 
@@ -189,6 +210,7 @@ class Process {
     std::unique_ptr<store::Store> store_;
     std::unique_ptr<engine::Engine> engine_;
     std::unique_ptr<ProcessRunner> processes_;
+    std::unique_ptr<fleet::Fleet> fleet_;
     std::unique_ptr<control::Manager> manager_;
     std::unique_ptr<http::Server> server_;
 };
