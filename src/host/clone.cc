@@ -229,6 +229,8 @@ class Clone {
         if (!done->ok) {
             auto error = why_clone_failed(done->lines);
             error.who = deed_.upstream;
+            // A small one may be copied before its size was told.
+            short_of_space_ = done->lines.contains("No space left on device");
             co_return std::unexpected(std::move(error));
         }
         co_return Result<void>{};

@@ -98,10 +98,16 @@ Task<Result<ToolOutput>> Tools::run(std::string program, std::vector<std::string
     spec.environment = {{"LC_ALL", "C"}, {"PGCONNECT_TIMEOUT", std::string(connect_timeout_s)}};
     spec.timeout = control_.deadline() - clock_.now();
     spec.on_output = [&lines](std::string_view piece) { lines.add(piece); };
-    spec.on_started = [this](int group) { control_.on_cancel([group] { ::kill(-group, SIGKILL); }); };
+    spec.on_started = [this](int group) {
+        group_ = group;
+        control_.on_cancel([group] { ::kill(-group, SIGKILL); });
+    };
+    ended_.reset();
     const auto done = co_await processes_.run(std::move(spec));
+    group_ = 0;
     control_.on_cancel(nullptr);
     if (!done) co_return std::unexpected(done.error());
+    if (ended_) co_return std::unexpected(*ended_);
     if (auto go = may_go_on(); !go && !done->ok()) co_return std::unexpected(go.error());
     if (done->timed_out) co_return fail(ErrorKind::timeout, program + " was not ready within the deadline");
     lines.finish();
