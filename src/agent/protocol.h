@@ -176,8 +176,8 @@ enum class Verb : uint8_t {
     reload,        ///< pg_ctl reload
     promote,       ///< pg_ctl promote, without waiting; refused while it vouches
     make_standby,  ///< standby.signal, primary_conninfo to `upstream`, `slot`; starts it; lifts all holds
-    /// pg_rewind from `upstream`, then as make_standby. Error unsupported: this directory cannot be rewound, a
-    /// clone can replace it; conflict: the source is a standby, or has not ended its first checkpoint.
+    /// pg_rewind from `upstream`, then as make_standby. Error unsupported: this directory cannot be rewound,
+    /// a clone can replace it; conflict: the source is a standby, or has not ended its first checkpoint.
     rewind,
     clone,         ///< pg_basebackup from `upstream` beside the old directory, then as make_standby
     fence,         ///< stop at once (SIGQUIT, then SIGKILL) and Hold::fenced
