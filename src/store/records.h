@@ -277,12 +277,12 @@ struct PutEpoch {
     uint64_t epoch = 0;
 };
 
-using Command =
-    std::variant<PutInstance, ForgetInstance, PutCluster, ForgetCluster, PutDetection, EndDetection,
-                 PutRecovery, AddRecoveryStep, Acknowledge, EndActivePeriod, PutBlocked, RemoveBlocked,
-                 BeginDowntime, EndDowntime, BeginMaintenance, EndMaintenance, PutTag, RemoveTag,
-                 PutPromotionRule, RemovePromotionRule, SetGlobalRecoveries, AddAudit, AddAnalysisChange,
-                 SetPool, PutHostnameUnresolve, PutKeyValue, PutGuard, PutMemberSlot, ForgetMemberSlot, PutEpoch>;
+using Command = std::variant<PutInstance, ForgetInstance, PutCluster, ForgetCluster, PutDetection,
+                             EndDetection, PutRecovery, AddRecoveryStep, Acknowledge, EndActivePeriod,
+                             PutBlocked, RemoveBlocked, BeginDowntime, EndDowntime, BeginMaintenance,
+                             EndMaintenance, PutTag, RemoveTag, PutPromotionRule, RemovePromotionRule,
+                             SetGlobalRecoveries, AddAudit, AddAnalysisChange, SetPool, PutHostnameUnresolve,
+                             PutKeyValue, PutGuard, PutMemberSlot, ForgetMemberSlot, PutEpoch>;
 
 /// How much history is kept. What is over a limit is dropped oldest first, with these preferences: a running
 /// recovery never; a recovery that still blocks the next one, and an active detection, after those that do
@@ -313,7 +313,7 @@ struct State {
     std::map<std::string, std::pair<WallTime, std::vector<InstanceKey>>> pools;
     std::map<InstanceKey, std::string> hostname_unresolves;
     std::map<std::string, std::string> key_values;
-    std::map<std::string, Guard> guards;  ///< by cluster id
+    std::map<std::string, Guard> guards;                                     ///< by cluster id
     std::map<std::pair<InstanceKey, std::string>, MemberSlot> member_slots;  ///< by holder and name
     uint64_t epoch = 0;  ///< counts the lives of managers; host agents refuse orders of an older one
 
