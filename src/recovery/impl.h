@@ -7,6 +7,7 @@
 #include "recovery/executor.h"
 #include "recovery/journal.h"
 #include "recovery/recovery.h"
+#include "recovery/routers.h"
 
 namespace baton::recovery {
 
@@ -30,8 +31,10 @@ struct Watched {
     ClusterPtr snapshot;
     std::vector<Problem> problems;
     MonoTime analysed{};
-    std::set<ProblemKey> responding;  ///< a coroutine is dealing with it
-    bool recovering = false;          ///< one recovery of a cluster at a time
+    std::set<ProblemKey> responding;     ///< a coroutine is dealing with it
+    bool recovering = false;             ///< one recovery of a cluster at a time
+    bool switching = false;              ///< a switchover is being checked, or under way
+    std::optional<InstanceKey> planned;  ///< whom a switchover stops: that it is away is no failure
     bool busy() const { return recovering && !defect("two-recoveries-at-once"); }
     std::map<InstanceKey, MonoTime> receiver_checks;
     std::map<ProblemKey, MonoTime> since;        ///< when it was first seen
@@ -41,6 +44,15 @@ struct Watched {
     std::map<InstanceKey, std::string> codes;    ///< as last written to the changelog
     std::set<int64_t> hopeless_detections;       ///< a recovery found no way out for them
     std::set<int64_t> forbidden_detections;      ///< a detection hook failed for them
+    std::optional<agent::Grant> granted;         ///< the lease last given, in this life
+    InstanceKey granted_to;
+    uint64_t granted_by = 0;    ///< epoch
+    bool granting = false;      ///< the record is being written for the next
+    MonoTime held_off_until{};  ///< no recovery begins earlier, since the last one waited in vain …
+    std::string held_off;       ///< … for this
+    Duration held_off_for{};
+    std::map<InstanceKey, MonoTime> fenced_at;   ///< when a former primary was last ended
+    std::map<InstanceKey, MonoTime> started_at;  ///< when one that nobody replaces was last started
 };
 
 /// One recovery under way: its record, journal and what was asked for.
@@ -60,11 +72,19 @@ struct Case {
     /// So many of the requests to it were lost when it was started anew.
     std::map<InstanceKey, std::ptrdiff_t> forgotten;
     InstanceKey replaced;  ///< who is to be replaced now: the failed one, or a successor that died
+    bool fenced = false;   ///< its agent has, at our order
+    std::set<InstanceKey> stood_clear;  ///< whose agents were asked to promise nothing any more
+    std::string kept_back;              ///< whom the lease of the old primary kept from being promoted
 };
 using CasePtr = std::shared_ptr<Case>;
+struct Switchover;
+using SwitchoverPtr = std::shared_ptr<Switchover>;
+struct Reached;
+/// store::Recovery::kind of a planned switchover.
+inline constexpr std::string_view switchover_kind = "switchover";
 
-/// The reason of the downtimes that a recovery begins.
-inline constexpr std::string_view lost_in_recovery = "lost-in-recovery";
+/// Agents that were heard so recently may be back in a moment: they are restarted, and so are managers.
+constexpr seconds agent_grace{10};
 /// The deed of a journal's step that says whose promotion is in doubt.
 inline constexpr std::string_view in_doubt_deed = "in-doubt ";
 /// That deed, with when the postmaster had started that was asked (0: unknown).
@@ -75,16 +95,31 @@ bool started_anew(const topology::Instance& i, int64_t started_us);
 class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
   public:
     Impl(Clock& clock, engine::Engine& engine, store::Store& store, Observer& observer,
-         ProcessRunner& processes, Announce announce, Options options);
+         ProcessRunner& processes, agent::Agents& agents, Announce announce, Options options);
 
     void start() override;
-    void stop() override { stopped_ = true; }
-    void set_options(Options options) override { options_ = std::move(options); }
+    void stop() override;
+    void set_options(Options options) override;
     void on_cluster(const std::string& id, const ClusterPtr& cluster) override;
     std::vector<Problem> problems() const override;
     uint64_t problems_version() const override { return version_; }
     Task<Result<Outcome>> recover(Request request) override;
     Task<Result<Executed>> execute(plan::Plan plan) override;
+    Task<Result<plan::Plan>> plan_switchover(SwitchoverRequest request) override;
+    Task<Result<Outcome>> switchover(SwitchoverRequest request) override;
+    Task<Result<void>> schedule_switchover(SwitchoverRequest request, WallTime at) override;
+    Task<Result<ScheduledSwitchover>> cancel_switchover(std::string cluster_id, std::string by) override;
+    std::vector<ScheduledSwitchover> scheduled_switchovers() const override;
+    Task<Result<RejoinState>> rejoin(RejoinRequest request) override {
+        return rejoiner_->ask(std::move(request));
+    }
+    Result<plan::Rejoin> preview_rejoin(const RejoinRequest& request) const override {
+        return rejoiner_->preview(request);
+    }
+    Result<void> cancel_rejoin(const InstanceKey& key, const std::string& by) override {
+        return rejoiner_->cancel(key, by);
+    }
+    std::vector<RejoinState> rejoins() const override { return rejoiner_->states(); }
     Result<int> acknowledge(const std::vector<int64_t>& ids, std::string by, std::string comment) override;
 
   private:
@@ -104,6 +139,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     MonoTime beginning_of(int64_t id, WallTime by_wall);
     MonoTime beginning_of(const store::Recovery& r);
     void end_lost_downtimes(const Watched& watched);
+    void listen_to_agents();
 
     // recovery.cc: recoveries that an operator asks for
     void acknowledge_completed(const InstanceKey& failed);
@@ -129,6 +165,66 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     std::optional<std::pair<std::string, int64_t>> anti_flapping(const topology::Cluster& cluster,
                                                                  const Problem& problem);
     std::optional<InstanceKey> in_doubt(const store::Recovery& r) const;
+
+    // fencing.cc: the old primary must not run any more
+    enum class Stood : uint8_t {
+        at_once,
+        waited,  ///< what was known of the failure is older now
+        fenced,  ///< it was stopped for this
+        ended    ///< it may still run: the recovery is over
+    };
+    struct Fence {
+        bool done = false;
+        std::string failed;
+    };
+    bool guarded(const topology::Cluster& cluster) const;
+    const store::Guard* guard_of(const topology::Cluster& cluster) const;
+    bool kept_down(const topology::Cluster& cluster, const InstanceKey& key) const;
+    agent::LeaseView lease_of(const topology::Cluster& cluster, const InstanceKey& failed,
+                              const InstanceKey& candidate) const;
+    bool lease_is_certain(const topology::Cluster& cluster, const InstanceKey& failed) const;
+    std::optional<InstanceKey> who_vouches(const topology::Cluster& cluster,
+                                           const InstanceKey& candidate) const;
+    std::optional<std::string> lease_forbids(const topology::Cluster& cluster, const InstanceKey& failed,
+                                             const InstanceKey& candidate, bool regardless) const;
+    void withhold(const InstanceKey& key, bool on);
+    Task<Result<agent::Done>> order(InstanceKey key, agent::Verb verb, milliseconds deadline, bool on = true);
+    void stand_clear_soon(const CasePtr& c, const InstanceKey& candidate);
+    Task<void> fence_old(CasePtr c, InstanceKey key, std::shared_ptr<Fence> fence);
+    std::optional<std::string> runs_on(const Case& c, const topology::Cluster& cluster, const Fence& fence,
+                                       const InstanceKey& candidate) const;
+    Task<Stood> stand_off(CasePtr c);
+    Task<bool> out_of_the_way(CasePtr c);
+    void note_how_it_stands(Case& c, const topology::Cluster& cluster);
+    Task<void> look_at_standbys(CasePtr c);
+    std::optional<std::string> candidate_waits(const Case& c, const topology::Cluster& cluster,
+                                               const InstanceKey& candidate) const;
+    Task<bool> cleared(CasePtr c, InstanceKey candidate);
+    void hold_off(Watched& watched, std::string reason);
+    bool may_be_promoted(const Case& c) const;
+    bool stopped_in_vain(const topology::Cluster& cluster, const topology::Instance& i) const;
+    void release(Case& c);
+
+    // guard.cc: leases, former primaries, and who is started again
+    void on_agent(const InstanceKey& key);
+    void keep_guard(Watched& watched);
+    bool may_grant(const Watched& watched) const;
+    bool could_take_over(const topology::Instance& i) const;
+    agent::Grant wanted_grant(const Watched& watched, const topology::Instance& primary) const;
+    store::Guard narrowed(const Watched& watched, const topology::Instance& primary, const agent::Seen& seen,
+                          const agent::Grant& next) const;
+    void record_acknowledged(const Watched& watched, const topology::Instance& primary,
+                             const agent::Seen& seen);
+    void keep_grant(Watched& watched);
+    Task<void> give_grant(std::string id, InstanceKey key, agent::Grant grant);
+    bool was_replaced(const topology::Cluster& cluster, const topology::Instance& i) const;
+    void end_former_primaries(Watched& watched);
+    Task<void> end_former_primary(InstanceKey key, std::string cluster_name);
+    std::optional<std::string> reason_to_start(Watched& watched, const topology::Instance& primary,
+                                               const agent::Seen& seen);
+    void keep_running(Watched& watched);
+    Task<void> start_again(InstanceKey key, std::string cluster_name, std::string why);
+    Task<void> let_start(InstanceKey key, std::string cluster_name, std::string why);
 
     // drive.cc: a recovery from record to end
     CasePtr open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
@@ -160,6 +256,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<bool> died_unfollowed(CasePtr c);
     void note_choice(Case& c, const plan::Choice& choice);
     void promoted(Case& c, const StepOutcome& outcome);
+    void lead_clients(const Case& c);
     Task<int> run_post_hooks(CasePtr c);
     Task<int> hooks_of(CasePtr c, std::string name, std::vector<std::string> commands);
     Task<void> finish(CasePtr c, bool success, std::string error);
@@ -182,6 +279,52 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     plan::Plan plan_survivors(const topology::Cluster& cluster, const Case& c,
                               const InstanceKey& successor) const;
 
+    // switchover.cc: a planned switchover from the request to its end
+    Task<Result<SwitchoverPtr>> survey(SwitchoverRequest request);
+    void open_switchover(Switchover& s);
+    Task<Outcome> run_switchover(SwitchoverPtr s);
+    Task<Result<void>> hooks_before_switchover(SwitchoverPtr s);
+    Task<Result<void>> still_possible(SwitchoverPtr s, MonoTime since);
+    Task<void> after_promotion(SwitchoverPtr s, std::vector<std::vector<plan::Step>> rest);
+    Task<void> finish_switchover(SwitchoverPtr s, std::string error);
+    Task<void> end_in_doubt(SwitchoverPtr s, std::string error);
+    void mark_lost_in_switchover(Case& c);
+    void end_switchover(const std::string& id);
+
+    // switchover_steps.cc: its steps
+    std::optional<std::string> interrupted(const Switchover& s) const;
+    Task<void> let_go_in_time(SwitchoverPtr s);
+    Task<void> release_clients(SwitchoverPtr s);
+    Task<Result<void>> hold_clients(SwitchoverPtr s, plan::Step step);
+    Task<Result<void>> order_clear(InstanceKey key, bool on, milliseconds deadline);
+    Task<Result<void>> stop_in_order(SwitchoverPtr s, plan::Step step);
+    Task<Result<agent::ControlData>> control_of(InstanceKey key, milliseconds deadline);
+    Task<Result<void>> has_received(SwitchoverPtr s, plan::Step step);
+    Task<Result<void>> make_standby_of(plan::Step step);
+    Task<Result<void>> act_planned(SwitchoverPtr s, plan::Step step);
+    Task<StepOutcome> run_planned(SwitchoverPtr s, plan::Step step);
+    Task<std::vector<StepOutcome>> run_planned_phase(SwitchoverPtr s, std::vector<plan::Step> steps);
+    Task<Reached> up_to_promotion(SwitchoverPtr s, std::vector<std::vector<plan::Step>>& rest);
+    void promoted_in_switchover(SwitchoverPtr s);
+    Task<Reached> promotion_settled(SwitchoverPtr s, StepOutcome outcome);
+    Task<Reached> settle(SwitchoverPtr s, std::string error, MonoTime deadline);
+    Task<int> bring_back(SwitchoverPtr s, std::vector<std::vector<plan::Step>> rest);
+
+    // switchover_back.cc: its way back, and a manager that was restarted in it
+    Task<Result<void>> start_once(InstanceKey key);
+    Task<bool> answers_as_primary(SwitchoverPtr s);
+    Task<bool> start_again(SwitchoverPtr s);
+    Task<void> undo_switchover(SwitchoverPtr s, std::string why);
+    SwitchoverPtr switchover_of(store::Recovery record) const;
+    Task<void> resume_switchover(store::Recovery record);
+    Task<void> go_on_or_back(SwitchoverPtr s);
+    Task<Reached> reached_before_restart(SwitchoverPtr s);
+
+    // schedule.cc
+    void audit_schedule(const ScheduledSwitchover& s, const std::string& message);
+    void begin_scheduled();
+    Task<void> run_scheduled(ScheduledSwitchover s);
+
     void audit(const std::string& type, const InstanceKey& key, const std::string& cluster,
                const std::string& message);
 
@@ -190,11 +333,17 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     store::Store& store_;
     Observer& observer_;
     ProcessRunner& processes_;
+    agent::Agents& agents_;
     Announce announce_;
     Options options_;
     WarmActors warm_;
     Executor executor_;
+    std::shared_ptr<Routers> routers_;
+    std::shared_ptr<Rejoiner> rejoiner_;
+    std::shared_ptr<SlotKeeper> slots_;
     std::map<std::string, Watched> watched_;
+    bool hears_agents_ = false;       ///< one was heard in this life
+    std::set<InstanceKey> withheld_;  ///< whose heartbeats get no answer
     MonoTime started_{};
     std::map<int64_t, MonoTime> began_;  ///< of the detections and recoveries that still count
     uint64_t version_ = 0;

@@ -11,19 +11,72 @@
 namespace baton::recovery {
 
 Impl::Impl(Clock& clock, engine::Engine& engine, store::Store& store, Observer& observer,
-           ProcessRunner& processes, Announce announce, Options options)
+           ProcessRunner& processes, agent::Agents& agents, Announce announce, Options options)
     : clock_(clock),
       engine_(engine),
       store_(store),
       observer_(observer),
       processes_(processes),
+      agents_(agents),
       announce_(std::move(announce)),
       options_(std::move(options)),
       warm_(clock, engine),
-      executor_(clock, engine, observer, warm_) {}
+      executor_(clock, engine, observer, warm_),
+      routers_(std::make_shared<Routers>(clock)),
+      rejoiner_(std::make_shared<Rejoiner>(Rejoiner::Means{.clock = clock,
+                                                           .engine = engine,
+                                                           .store = store,
+                                                           .observer = observer,
+                                                           .agents = agents,
+                                                           .announce = announce_,
+                                                           .busy =
+                                                               [this](const std::string& id) {
+                                                                   const auto at = watched_.find(id);
+                                                                   return at != watched_.end() &&
+                                                                          at->second.recovering;
+                                                               }},
+                                           options_.rejoin)),
+      slots_(std::make_shared<SlotKeeper>(
+          SlotKeeper::Means{.clock = clock, .engine = engine, .store = store, .agents = agents},
+          options_.slots)) {
+    routers_->set(options_.switchover.routers);
+}
+
+void Impl::stop() {
+    stopped_ = true;
+    rejoiner_->stop();
+    slots_->stop();
+    routers_->stop();
+}
+
+void Impl::set_options(Options options) {
+    options_ = std::move(options);
+    rejoiner_->set_options(options_.rejoin);
+    slots_->set_options(options_.slots);
+    routers_->set(options_.switchover.routers);
+}
+
+/// What an agent says may be all that is new about a server that is down.
+void Impl::listen_to_agents() {
+    agents_.on_change([weak = weak_from_this()](const InstanceKey& key) {
+        const auto self = weak.lock();
+        if (!self || self->stopped_) return;
+        self->on_agent(key);
+        asio::post(self->clock_.executor(), [self, key] {
+            for (auto& [id, w] : self->watched_) {
+                if (self->stopped_) return;
+                const auto cluster = w.snapshot;
+                if (!cluster || cluster->find(key) == nullptr) continue;
+                self->keep_guard(w);
+                return self->rejoiner_->consider(*cluster);
+            }
+        });
+    });
+}
 
 void Impl::start() {
     started_ = clock_.now();
+    hears_agents_ = !agents_.all().empty();
     std::vector<store::Recovery> open;
     for (const auto& [id, r] : store_.state().recoveries) {
         beginning_of(r);
@@ -31,10 +84,19 @@ void Impl::start() {
         if (is_open) open.push_back(r);
     }
     for (auto& r : open) {
-        watched_[r.cluster_id].recovering = true;
+        if (r.kind == "primary") withheld_.insert(r.failed);
+        auto& watched = watched_[r.cluster_id];
+        watched.recovering = true;
+        if (r.kind == switchover_kind) {
+            watched.switching = true;
+            watched.planned = r.failed;
+            spawn(clock_.executor(), resume_switchover(std::move(r)));
+            continue;
+        }
         spawn(clock_.executor(), resume(std::move(r)));
     }
     spawn(clock_.executor(), tick());
+    listen_to_agents();
 }
 
 std::vector<Problem> Impl::problems() const {
@@ -91,8 +153,10 @@ Task<Result<Outcome>> Impl::recover(Request request) {
     const auto c = open_case(*cluster, problem, request, detection.id);
     c->record.forced = true;
     c->regardless = request.force_failover;
-    const bool lives =
-        failed->health.ok() && failed->is_primary() && !failed->seen->settings.default_transaction_read_only;
+    // An agent ends it, which is better.
+    const bool lives = failed->health.ok() && failed->is_primary() &&
+                       agent::connected(agents_, failed->key) == nullptr &&
+                       !failed->seen->settings.default_transaction_read_only;
     if (lives) co_await keep_clients_away(c, true);
     // Nobody was suspected, so what is known of the standbys may be a poll old: too old to compare them.
     if (c->regardless) co_await look_at_everyone(request.cluster_id);
@@ -210,6 +274,31 @@ class Handle final : public Recovery {
     uint64_t problems_version() const override { return impl_->problems_version(); }
     Task<Result<Outcome>> recover(Request request) override { return impl_->recover(std::move(request)); }
     Task<Result<Executed>> execute(plan::Plan plan) override { return impl_->execute(std::move(plan)); }
+    Task<Result<plan::Plan>> plan_switchover(SwitchoverRequest request) override {
+        return impl_->plan_switchover(std::move(request));
+    }
+    Task<Result<Outcome>> switchover(SwitchoverRequest request) override {
+        return impl_->switchover(std::move(request));
+    }
+    Task<Result<void>> schedule_switchover(SwitchoverRequest request, WallTime at) override {
+        return impl_->schedule_switchover(std::move(request), at);
+    }
+    Task<Result<ScheduledSwitchover>> cancel_switchover(std::string id, std::string by) override {
+        return impl_->cancel_switchover(std::move(id), std::move(by));
+    }
+    std::vector<ScheduledSwitchover> scheduled_switchovers() const override {
+        return impl_->scheduled_switchovers();
+    }
+    Task<Result<RejoinState>> rejoin(RejoinRequest request) override {
+        return impl_->rejoin(std::move(request));
+    }
+    Result<plan::Rejoin> preview_rejoin(const RejoinRequest& request) const override {
+        return impl_->preview_rejoin(request);
+    }
+    Result<void> cancel_rejoin(const InstanceKey& key, const std::string& by) override {
+        return impl_->cancel_rejoin(key, by);
+    }
+    std::vector<RejoinState> rejoins() const override { return impl_->rejoins(); }
     Result<int> acknowledge(const std::vector<int64_t>& ids, std::string by, std::string comment) override {
         return impl_->acknowledge(ids, std::move(by), std::move(comment));
     }
@@ -221,9 +310,9 @@ class Handle final : public Recovery {
 }  // namespace
 
 std::unique_ptr<Recovery> make_recovery(Clock& clock, engine::Engine& engine, store::Store& store,
-                                        Observer& observer, ProcessRunner& processes, Announce announce,
-                                        Options options) {
-    return std::make_unique<Handle>(std::make_shared<Impl>(clock, engine, store, observer, processes,
+                                        Observer& observer, ProcessRunner& processes, agent::Agents& agents,
+                                        Announce announce, Options options) {
+    return std::make_unique<Handle>(std::make_shared<Impl>(clock, engine, store, observer, processes, agents,
                                                            std::move(announce), std::move(options)));
 }
 

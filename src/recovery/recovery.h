@@ -7,35 +7,25 @@
 #include <string>
 #include <vector>
 
+#include "agent/agents.h"
 #include "analysis/problem.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "plan/plan.h"
 #include "recovery/hooks.h"
+#include "recovery/observer.h"
+#include "recovery/rejoin.h"
+#include "recovery/slots.h"
+#include "recovery/switchover.h"
 #include "store/store.h"
 
 /// Watches problems, decides whether to act (gates), runs plans step by step with a journal, and resumes
 /// after a restart by looking again. Control thread only.
 namespace baton::recovery {
 
-using topology::ClusterPtr;
-using topology::InstanceKey;
-
-/// What recovery needs of discovery.
-class Observer {
-  public:
-    virtual ~Observer() = default;
-    virtual ClusterPtr cluster(const std::string& id) const = 0;
-    virtual Task<void> look_again(std::vector<InstanceKey> keys, MonoTime deadline) = 0;
-    /// Until then the missing receiver of this standby proves nothing: we made it reconnect ourselves.
-    virtual void hold_testimony(const InstanceKey& key, MonoTime until) = 0;
-    virtual bool settled() const = 0;
-    virtual void refresh_annotations(const InstanceKey& key) = 0;
-};
-
 struct HookLists {
     std::vector<std::string> on_failure_detection, pre_failover, post_failover, post_unsuccessful_failover,
-        post_primary_failover, post_intermediate_failover;
+        post_primary_failover, post_intermediate_failover, pre_graceful_takeover, post_graceful_takeover;
 };
 
 struct Options {
@@ -54,6 +44,11 @@ struct Options {
     HookOptions hook_options;
     std::string node_hostname, node_token;
     std::string kv_prefix = "mysql/master/";  ///< as orchestrator's KVClusterMasterPrefix
+    RejoinOptions rejoin;
+    SwitchoverOptions switchover;
+    SlotOptions slots;
+    milliseconds lease{2000};           ///< of a primary whose standbys have agents, as it has
+    milliseconds fence_deadline{3000};  ///< for an agent to stop its server
 };
 
 /// What the outside hears of: "problem", "problem-cleared", "recovery", "recovery-step", with a JSON object.
@@ -72,6 +67,7 @@ struct Outcome {
     store::Recovery recovery;
     bool attempted = false;
     std::string not_attempted_because;
+    std::vector<std::string> obstacles;  ///< of a switchover: the same, one by one
 };
 
 /// Result of running a plan that is no recovery (relocate and the like).
@@ -96,12 +92,27 @@ class Recovery {
     /// By an operator: skips the gates that only bind automatic recovery.
     virtual Task<Result<Outcome>> recover(Request request) = 0;
     virtual Task<Result<Executed>> execute(plan::Plan plan) = 0;
+    /// What a switchover would do now, with all that hinders it; changes nothing.
+    virtual Task<Result<plan::Plan>> plan_switchover(SwitchoverRequest request) = 0;
+    /// Returns when it is over, or was not begun because of obstacles. Error conflict: another one, or a
+    /// recovery, is under way.
+    virtual Task<Result<Outcome>> switchover(SwitchoverRequest request) = 0;
+    /// It begins at `at`, whatever happens to this process until then; an earlier one of the cluster is
+    /// replaced.
+    virtual Task<Result<void>> schedule_switchover(SwitchoverRequest request, WallTime at) = 0;
+    virtual Task<Result<ScheduledSwitchover>> cancel_switchover(std::string cluster_id, std::string by) = 0;
+    virtual std::vector<ScheduledSwitchover> scheduled_switchovers() const = 0;
+    /// Rejoiner's commands (rejoin.h).
+    virtual Task<Result<RejoinState>> rejoin(RejoinRequest request) = 0;
+    virtual Result<plan::Rejoin> preview_rejoin(const RejoinRequest& request) const = 0;
+    virtual Result<void> cancel_rejoin(const InstanceKey& key, const std::string& by) = 0;
+    virtual std::vector<RejoinState> rejoins() const = 0;
     virtual Result<int> acknowledge(const std::vector<int64_t>& recovery_ids, std::string by,
                                     std::string comment) = 0;
 };
 
 std::unique_ptr<Recovery> make_recovery(Clock& clock, engine::Engine& engine, store::Store& store,
-                                        Observer& observer, ProcessRunner& processes, Announce announce,
-                                        Options options);
+                                        Observer& observer, ProcessRunner& processes, agent::Agents& agents,
+                                        Announce announce, Options options);
 
 }  // namespace baton::recovery

@@ -59,7 +59,7 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
         const auto gone = watched_.find(id);
         if (gone == watched_.end()) return;
         ++version_;
-        if (gone->second.recovering || !gone->second.responding.empty()) {
+        if (gone->second.recovering || gone->second.switching || !gone->second.responding.empty()) {
             // Whoever deals with it ends first: nobody else may begin meanwhile, even if it comes back.
             gone->second.snapshot = nullptr;
             gone->second.problems.clear();
@@ -73,9 +73,17 @@ void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
     watched.analysed = clock_.now();
     auto before =
         std::exchange(watched.problems, analysis::analyse(*cluster, options_.analysis, clock_.now()));
+    // Whom a switchover has stopped is away because it was wanted.
+    if (watched.planned) {
+        std::erase_if(watched.problems, [&](const Problem& p) {
+            return p.instance == *watched.planned && analysis::info(p.code).action != analysis::Action::none;
+        });
+    }
     compare(watched, before);
     end_lost_downtimes(watched);
     reattach_stranded(watched);
+    keep_guard(watched);
+    rejoiner_->consider(*cluster);
     if (defect("unbounded-steps")) {
         for (const auto& [recovery_id, r] : store_.state().recoveries)
             store_.apply(
@@ -156,8 +164,11 @@ void Impl::consider(const std::string& id, Watched& watched, const Problem& prob
 /// themselves.
 void Impl::prepare(Watched& watched, const Problem& problem) {
     const auto* failed = watched.snapshot->find(problem.instance);
-    if (failed == nullptr || failed->health.ok() || !failed->health.confirmed || watched.recovering) return;
-    if (topology::known_alive(failed->health.reach) && failed->health.reach != topology::Reach::starting)
+    if (failed == nullptr || watched.recovering) return;
+    const bool kept_down = failed->kept_down();
+    if (!kept_down && (failed->health.ok() || !failed->health.confirmed)) return;
+    if (!kept_down && topology::known_alive(failed->health.reach) &&
+        failed->health.reach != topology::Reach::starting)
         return;
     if (!options_.recovers_primary(*watched.snapshot) && !options_.recovers_intermediate(*watched.snapshot))
         return;
@@ -168,7 +179,7 @@ void Impl::prepare(Watched& watched, const Problem& problem) {
             if (standby->health.ok()) warm_.warm(standby->key);
         }
     }
-    if (!options_.receiver_check || problem.counts.undecided == 0) return;
+    if (!options_.receiver_check || problem.counts.undecided == 0 || kept_down) return;
     const bool no_word = failed->health.reach == topology::Reach::silent ||
                          failed->health.reach == topology::Reach::unresponsive ||
                          in_doubt > doubt_before_check;
@@ -306,9 +317,17 @@ Task<void> Impl::tick() {
         if (stopped_) co_return;
         expire();
         std::erase_if(watched_, [](const auto& w) {
-            return !w.second.snapshot && !w.second.recovering && w.second.responding.empty();
+            return !w.second.snapshot && !w.second.recovering && !w.second.switching &&
+                   w.second.responding.empty();
         });
+        begin_scheduled();
         warm_.drop_older_than(warm_age);
+        for (auto& [id, w] : watched_) {
+            if (!w.snapshot) continue;
+            keep_guard(w);
+            rejoiner_->consider(*w.snapshot);
+            if (!w.recovering) slots_->consider(w.snapshot);
+        }
         // Time alone changes some verdicts (a start that takes too long, a block that ended).
         for (const auto& id : [this] {
                  std::vector<std::string> troubled;

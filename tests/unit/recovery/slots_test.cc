@@ -1,0 +1,136 @@
+#include "recovery/slots.h"
+
+#include <gmock/gmock.h>
+
+#include "fleet/fake_clock.h"
+#include "recovery/fake_agents.h"
+
+namespace baton::recovery::testing {
+namespace {
+
+using fleet::testing::FakeClock;
+using sample::key;
+using sample::lsn;
+using sample::make_cluster;
+using sample::World;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using topology::Observation;
+
+World two() {
+    auto world = make_cluster().primary("p").written("4/0").with(
+        [](auto&, Observation& o) { o.slots = {{.name = "s", .active = true}}; });
+    world.standby("s").slot("s").received("4/0");
+    return world;
+}
+
+class SlotKeeperTest : public ::testing::Test {
+  protected:
+    ~SlotKeeperTest() override { keeper->stop(); }
+
+    void connect(const char* name) {
+        agents.seen[key(name)].connected = true;
+        agents.seen[key(name)].status.key = key(name);
+    }
+    void look(const World& world) {
+        clock.advance(seconds(5));
+        keeper->consider(std::make_shared<topology::Cluster>(world.build()));
+        clock.settle();
+    }
+    std::vector<std::string> remembered() const {
+        std::vector<std::string> all;
+        for (const auto& [id, slot] : store->state().member_slots)
+            all.push_back(slot.name + " on " + slot.holder.host);
+        return all;
+    }
+
+    FakeClock clock;
+    Log log;
+    FakeEngine engine{log};
+    FakeAgents agents{log};
+    std::unique_ptr<store::Store> store = store::make_memory_store(clock);
+    std::shared_ptr<SlotKeeper> keeper = std::make_shared<SlotKeeper>(
+        SlotKeeper::Means{.clock = clock, .engine = engine, .store = *store, .agents = agents},
+        SlotOptions{});
+};
+
+TEST_F(SlotKeeperTest, works_only_where_every_member_that_answers_has_an_agent) {
+    look(two());
+    connect("p");
+    look(two());
+    EXPECT_THAT(log, IsEmpty());
+    EXPECT_THAT(remembered(), IsEmpty());
+    connect("s");
+    look(two());
+    EXPECT_THAT(log, ElementsAre("s: create-slot p"));
+    EXPECT_THAT(remembered(), ElementsAre("s on p", "p on s"));
+    // A member that died with its host stays a member.
+    agents.seen.erase(key("s"));
+    auto half = two();
+    half.on("s").down();
+    look(half);
+    EXPECT_EQ(log.size(), 1U);
+    EXPECT_EQ(remembered().size(), 2U);
+}
+
+TEST_F(SlotKeeperTest, works_everywhere_or_nowhere_if_told_so) {
+    keeper->set_options({.where = SlotUpkeepWhere::nowhere});
+    connect("p");
+    connect("s");
+    look(two());
+    keeper->set_options({.manage = false});
+    look(two());
+    EXPECT_THAT(log, IsEmpty());
+    agents.seen.clear();
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere});
+    look(two());
+    EXPECT_THAT(log, ElementsAre("s: create-slot p"));
+}
+
+TEST_F(SlotKeeperTest, moves_what_it_made) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere});
+    look(two());
+    auto later = two();
+    later.on("s").with([](auto&, Observation& o) { o.slots = {{.name = "p", .restart = lsn("3/0")}}; });
+    look(later);
+    EXPECT_EQ(log.back(), "s: advance-slot p 3/C0000000");
+}
+
+TEST_F(SlotKeeperTest, drops_what_belongs_to_somebody_who_is_gone) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere, .member_ttl = seconds(60)});
+    look(two());
+    auto alone = two();
+    alone.on("s").down().on("p").with(
+        [](auto&, Observation& o) { o.slots = {{.name = "s", .restart = lsn("1/0")}}; });
+    look(alone);
+    EXPECT_EQ(log.size(), 1U);
+    for (int i = 0; i < 12; ++i)
+        look(alone);
+    EXPECT_EQ(log.back(), "p: drop-slot s");
+    EXPECT_THAT(remembered(), ElementsAre("p on s"));
+    EXPECT_THAT(store->state().audit.rbegin()->second.message, HasSubstr("has not been seen for"));
+}
+
+TEST_F(SlotKeeperTest, does_not_insist_where_it_may_not) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere});
+    engine.failures["create-slot"] = {ErrorKind::privilege, "ALTER ROLE baton REPLICATION", "s:5432",
+                                      "42501"};
+    look(two());
+    for (int i = 0; i < 50; ++i)
+        look(two());
+    EXPECT_THAT(log, ElementsAre("s: create-slot p"));
+    for (int i = 0; i < 15; ++i)
+        look(two());
+    EXPECT_EQ(log.size(), 2U);
+}
+
+TEST_F(SlotKeeperTest, a_slot_is_known_before_it_is_there) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere});
+    engine.failures["create-slot"] = {ErrorKind::timeout, "no answer", "s:5432", {}};
+    look(two());
+    EXPECT_THAT(remembered(), ElementsAre("s on p", "p on s"));
+}
+
+}  // namespace
+}  // namespace baton::recovery::testing
