@@ -65,6 +65,13 @@ constexpr Flag modern_table[] = {
     {"r reason comment m", &O::reason, nullptr, "TEXT", "why"},
     {"u duration", &O::duration, nullptr, "TIME", "how long: 30s, 10m, 2h, 3d, 1w (default 10m)"},
     {"all", nullptr, &O::all, "", "every one that is open"},
+    {"to", &O::destination, nullptr, "HOST:PORT", "who is to lead (default: the best replica)"},
+    {"at", &O::at, nullptr, "TIME", "begin then: 2026-11-22T03:00:00Z, with an offset, or +30m"},
+    {"from", &O::from, nullptr, "HOST:PORT", "copy from this server"},
+    {"force", nullptr, &O::force, "", "transactions that only this server has may be lost"},
+    {"no-wait", nullptr, &O::no_wait, "", "begin, and do not wait for the end"},
+    {"cancel", nullptr, &O::cancel, "", "end what is under way; what can be undone is undone"},
+    {"dry-run", nullptr, &O::dry_run, "", "show what would be done, and change nothing"},
     {"D default-port", &O::default_port, nullptr, "PORT", "port of a host named without one (default 5432)"},
 };
 

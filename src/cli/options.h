@@ -42,6 +42,12 @@ struct Options {
     bool help = false;
     bool json = false;
     bool all = false;
+    std::string at;  ///< when to begin
+    std::string from;      ///< copy from this server
+    bool force = false;    ///< what only that server has may be lost
+    bool no_wait = false;  ///< begin, and return
+    bool cancel = false;
+    bool dry_run = false;
     bool insecure = false;
     bool quiet = false;
     bool accepted = false;  ///< stands for switches that are understood and have no effect

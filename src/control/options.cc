@@ -23,14 +23,6 @@ std::function<bool(const InstanceKey&)> host_predicate(const std::vector<std::st
     return [filter](const InstanceKey& key) { return filter->matches(key.host, key.port); };
 }
 
-std::function<bool(const topology::Cluster&)> cluster_predicate(const std::vector<std::string>& entries) {
-    return [filter = compiled<config::ClusterFilter>(entries)](const topology::Cluster& cluster) {
-        std::vector<std::string> names{cluster.name, cluster.id};
-        names.insert(names.end(), cluster.former_names.begin(), cluster.former_names.end());
-        return filter->matches(names, cluster.alias);
-    };
-}
-
 /// The first group of a pattern on the host name, or "".
 std::function<std::string(const std::string&)> extractor(const std::string& text) {
     if (text.empty()) return [](const std::string&) { return std::string{}; };
@@ -57,6 +49,14 @@ std::function<void(const InstanceKey&, topology::Instance&)> annotator(const con
 
 }  // namespace
 
+std::function<bool(const topology::Cluster&)> cluster_predicate(const std::vector<std::string>& entries) {
+    return [filter = compiled<config::ClusterFilter>(entries)](const topology::Cluster& cluster) {
+        std::vector<std::string> names{cluster.name, cluster.id};
+        names.insert(names.end(), cluster.former_names.begin(), cluster.former_names.end());
+        return filter->matches(names, cluster.alias);
+    };
+}
+
 discovery::Options discovery_options(const config::Config& config) {
     discovery::Options options;
     options.poll_interval = seconds(config.InstancePollSeconds);
@@ -82,11 +82,41 @@ discovery::Options discovery_options(const config::Config& config) {
     return options;
 }
 
+namespace {
+
+recovery::RejoinOptions rejoin_options(const config::Config& config,
+                                       std::function<bool(const topology::Cluster&)> automatic) {
+    using plan::RejoinPolicy;
+    const auto& word = config.RejoinPolicy;
+    return {.policy = word == "manual"        ? RejoinPolicy::manual
+                      : word == "rewind-only" ? RejoinPolicy::rewind_only
+                                              : RejoinPolicy::automatic,
+            .may_drop_writes = config.RejoinDropsWrites,
+            .manage_slots = config.PostgreSQLManageSlots,
+            .maximum_rate_kbps = config.CloneMaximumRateKBps,
+            .automatic = std::move(automatic)};
+}
+
+recovery::SlotOptions slot_options(const config::Config& config) {
+    using recovery::SlotUpkeepWhere;
+    const auto& word = config.SlotUpkeep;
+    return {.where = word == "always"  ? SlotUpkeepWhere::everywhere
+                     : word == "never" ? SlotUpkeepWhere::nowhere
+                                       : SlotUpkeepWhere::with_agents,
+            .manage = config.PostgreSQLManageSlots,
+            .member_ttl = seconds(config.MemberSlotTTLSeconds)};
+}
+
+}  // namespace
+
 recovery::Options recovery_options(const config::Config& config, const std::string& hostname,
                                    const std::string& token) {
     recovery::Options options;
     options.analysis.reasonable_lag_seconds = config.ReasonableReplicationLagSeconds;
     options.analysis.primary_start_timeout = seconds(config.PrimaryStartTimeoutSeconds);
+    options.analysis.disk_notice_percent = static_cast<int>(config.DiskSpaceNoticePercent);
+    options.analysis.disk_low_percent = static_cast<int>(config.DiskSpaceLowPercent);
+    options.analysis.disk_critical_percent = static_cast<int>(config.DiskSpaceCriticalPercent);
     options.analysis.ignored = host_predicate(config.RecoveryIgnoreHostnameFilters);
     auto& plan = options.plan;
     plan.maximum_lag_bytes = static_cast<uint64_t>(config.MaximumLagOnFailoverBytes);
@@ -118,12 +148,20 @@ recovery::Options recovery_options(const config::Config& config, const std::stri
                      .post_failover = config.PostFailoverProcesses,
                      .post_unsuccessful_failover = config.PostUnsuccessfulFailoverProcesses,
                      .post_primary_failover = config.PostMasterFailoverProcesses,
-                     .post_intermediate_failover = config.PostIntermediateMasterFailoverProcesses};
+                     .post_intermediate_failover = config.PostIntermediateMasterFailoverProcesses,
+                     .pre_graceful_takeover = config.PreGracefulTakeoverProcesses,
+                     .post_graceful_takeover = config.PostGracefulTakeoverProcesses};
+    options.switchover.pause = seconds(config.SwitchoverPauseSeconds);
+    options.switchover.lag_seconds = config.ReasonableMaintenanceReplicationLagSeconds;
+    options.switchover.lag_bytes = static_cast<uint64_t>(config.SwitchoverMaximumLagBytes);
     options.hook_options = {.shell = config.ProcessesShellCommand,
                             .timeout = seconds(config.ProcessesTimeoutSeconds)};
     options.node_hostname = hostname;
     options.node_token = token;
     options.kv_prefix = config.KVClusterMasterPrefix;
+    options.lease = seconds(config.PrimaryLeaseSeconds);
+    options.rejoin = rejoin_options(config, options.recovers_primary);
+    options.slots = slot_options(config);
     return options;
 }
 

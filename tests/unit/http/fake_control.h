@@ -10,184 +10,13 @@
 #include <thread>
 
 #include "control/control.h"
+#include "samples.h"
 
 /// A Control for the tests of http/: a small world that is set up by hand, answers at once and writes down
 /// what it was asked to do. It runs on a control thread of its own, as the real one does.
 namespace baton::http::testing {
 
 using control::Caller;
-using topology::InstanceKey;
-using topology::InstancePtr;
-
-inline InstanceKey key_of(const std::string& text) {
-    return *topology::parse_instance_key(text, 5432);
-}
-
-inline const WallTime sample_wall{std::chrono::sys_days{std::chrono::year{2026} / 11 / 20} +
-                                  std::chrono::hours(10)};
-inline constexpr MonoTime sample_now{seconds(100000)};
-inline constexpr auto sample_cluster_id = "7380000000000000001";
-
-/// What a healthy server of the sample cluster would answer.
-inline topology::Observation sample_observation(topology::Role role, uint64_t lsn) {
-    topology::Observation o;
-    o.engine = topology::Engine::postgresql;
-    o.asked_at = sample_now - milliseconds(202);
-    o.answered_at = sample_now - milliseconds(200);
-    o.system_identifier = sample_cluster_id;
-    o.version_num = 150018;
-    o.version = "15.18";
-    o.data_directory = "/var/lib/postgresql/15/main";
-    o.port = 5432;
-    o.started_at_us = sample_wall.time_since_epoch().count() - 86'400'000'000;
-    o.role = role;
-    o.timeline = 3;
-    if (role == topology::Role::primary) {
-        o.written = {lsn};
-    } else {
-        o.received = o.replayed = {lsn};
-    }
-    return o;
-}
-
-inline topology::Instance sample_instance(const std::string& name, topology::Observation seen) {
-    topology::Instance i;
-    i.key = key_of(name);
-    i.health.reach = topology::Reach::answering;
-    i.health.attempt_began = seen.asked_at;
-    i.health.last_attempt = i.health.last_answer = seen.answered_at;
-    i.health.latency = milliseconds(2);
-    i.last_seen = sample_wall - milliseconds(200);
-    i.cluster_id = seen.system_identifier;
-    i.role = seen.role;
-    i.seen = std::make_shared<const topology::Observation>(std::move(seen));
-    return i;
-}
-
-inline topology::Instance sample_primary(const std::string& name = "db1:5432", uint64_t lsn = 0x1'6B374D848) {
-    auto i = sample_instance(name, sample_observation(topology::Role::primary, lsn));
-    i.lag = {.receive_bytes = 0, .replay_bytes = 0, .seconds = 0};
-    return i;
-}
-
-inline topology::Instance sample_standby(const std::string& name, const std::string& upstream = "db1:5432",
-                                         uint64_t lsn = 0x1'6B374D848) {
-    auto seen = sample_observation(topology::Role::standby, lsn);
-    const auto up = key_of(upstream);
-    seen.upstream.hosts = {up};
-    seen.receiver = topology::Receiver{.status = "streaming",
-                                       .sender_host = up.host,
-                                       .sender_port = up.port,
-                                       .slot = "standby",
-                                       .received_timeline = 3,
-                                       .written = {lsn},
-                                       .flushed = {lsn},
-                                       .latest_end = {lsn},
-                                       .last_message_age = milliseconds(10)};
-    auto i = sample_instance(name, std::move(seen));
-    i.upstream = up;
-    i.upstream_known = true;
-    i.depth = 1;
-    i.lag = {.receive_bytes = 0, .replay_bytes = 0, .seconds = 0};
-    i.streamed_until = sample_now - milliseconds(200);
-    return i;
-}
-
-/// Puts a cluster into `topology` and enters all its names. `former` are names that it had earlier.
-inline void add_cluster(topology::Topology& topology, topology::Cluster cluster) {
-    const auto shared = std::make_shared<const topology::Cluster>(std::move(cluster));
-    topology.clusters[shared->id] = shared;
-    for (const auto& i : shared->instances) {
-        topology.cluster_of[i->key] = shared->id;
-        for (const auto& alias : i->aliases)
-            topology.cluster_of[alias] = shared->id;
-    }
-    topology.names[shared->name] = shared->id;
-    if (!shared->alias.empty()) topology.names[shared->alias] = shared->id;
-    if (!shared->domain.empty()) topology.names[shared->domain] = shared->id;
-    for (const auto& name : shared->former_names)
-        topology.names[name] = shared->id;
-}
-
-/// db1 leads; db2 and db3 stream from it. Alias "shop", formerly "db0:5432".
-inline topology::TopologyPtr sample_topology() {
-    auto primary = sample_primary();
-    primary.downstream = {key_of("db2:5432"), key_of("db3:5432")};
-    topology::Cluster cluster;
-    cluster.id = sample_cluster_id;
-    cluster.name = "db1:5432";
-    cluster.alias = "shop";
-    cluster.domain = "shop.db.example.com";
-    cluster.former_names = {"db0:5432"};
-    cluster.instances = {std::make_shared<const topology::Instance>(primary),
-                         std::make_shared<const topology::Instance>(sample_standby("db2:5432")),
-                         std::make_shared<const topology::Instance>(sample_standby("db3:5432"))};
-    auto topology = std::make_shared<topology::Topology>();
-    topology->version = 1;
-    add_cluster(*topology, std::move(cluster));
-    return topology;
-}
-
-/// One cluster of `count` instances (a primary and its standbys), for measuring.
-inline topology::TopologyPtr wide_topology(size_t count) {
-    topology::Cluster cluster;
-    cluster.id = sample_cluster_id;
-    cluster.name = "db1:5432";
-    cluster.alias = "shop";
-    auto primary = sample_primary();
-    std::vector<InstancePtr> standbys;
-    for (size_t n = 2; n <= count; ++n) {
-        const auto name = "db" + std::to_string(n) + ":5432";
-        primary.downstream.push_back(key_of(name));
-        standbys.push_back(std::make_shared<const topology::Instance>(sample_standby(name)));
-    }
-    cluster.instances.push_back(std::make_shared<const topology::Instance>(primary));
-    cluster.instances.insert(cluster.instances.end(), standbys.begin(), standbys.end());
-    auto topology = std::make_shared<topology::Topology>();
-    add_cluster(*topology, std::move(cluster));
-    return topology;
-}
-
-/// A finished failover db0 -> db1, two hours before sample_wall.
-inline store::Recovery sample_recovery() {
-    store::Recovery r;
-    r.id = 17;
-    r.uid = "1714557605123456789:0f3c";
-    r.code = "DeadPrimary";
-    r.kind = "primary";
-    r.cluster_id = sample_cluster_id;
-    r.cluster_name = "db0:5432";
-    r.cluster_alias = "shop";
-    r.failed = key_of("db0:5432");
-    r.replicas = {key_of("db1:5432"), key_of("db2:5432")};
-    r.description = "db0:5432 refuses connections; 2 of 2 standbys lost it";
-    r.state = store::RecoveryState::succeeded;
-    r.successor = key_of("db1:5432");
-    r.successor_position = "1/6B000000";
-    r.participating = {key_of("db1:5432"), key_of("db2:5432")};
-    r.started = sample_wall - std::chrono::hours(2);
-    r.ended = r.started + milliseconds(230);
-    r.detection_id = 16;
-    r.node_hostname = "manager1";
-    r.node_token = "c1a5";
-    return r;
-}
-
-inline std::vector<store::RecoveryStep> sample_steps() {
-    const auto r = sample_recovery();
-    return {{.id = 18,
-             .uid = r.uid,
-             .at = r.started,
-             .elapsed_us = 4000,
-             .message = "db0:5432 is dead",
-             .deed = ""},
-            {.id = 19,
-             .uid = r.uid,
-             .at = r.started + milliseconds(40),
-             .elapsed_us = 44000,
-             .message = "promote db1:5432",
-             .deed = "promote db1:5432"}};
-}
 
 class FakeControl : public control::Control {
   public:
@@ -215,6 +44,10 @@ class FakeControl : public control::Control {
     /// A method named here ("relocate", "discover", …) fails with that error.
     std::map<std::string, Error> failures;
     std::optional<plan::Plan> plan;
+    std::optional<control::SwitchoverOutcome> switchover_outcome;
+    std::vector<control::ScheduledSwitchover> scheduled;
+    plan::Rejoin rejoin_plan;
+    std::vector<recovery::RejoinState> rejoin_states;
     std::optional<control::RecoveryOutcome> outcome;
     std::function<Task<void>()> before_recover;  ///< for slow recoveries
     std::map<std::string, std::string> resolved;
@@ -410,6 +243,59 @@ class FakeControl : public control::Control {
         if (plan) return *plan;
         return fail(ErrorKind::not_found, "no such cluster", hint);
     }
+    Task<Result<plan::Plan>> preview_switchover(control::SwitchoverCommand q) override {
+        if (auto r = done("preview_switchover", text_of(q), {}); !r) co_return std::unexpected(r.error());
+        if (plan) co_return *plan;
+        co_return fail(ErrorKind::not_found, "no such cluster", q.cluster_hint);
+    }
+    Task<Result<control::SwitchoverOutcome>> switchover(control::SwitchoverCommand q, Caller c) override {
+        if (auto r = done("switchover", text_of(q), c); !r) co_return std::unexpected(r.error());
+        if (switchover_outcome) co_return *switchover_outcome;
+        auto recovery = sample_recovery();
+        recovery.kind = "switchover";
+        co_return control::SwitchoverOutcome{.recovery = recovery, .attempted = true};
+    }
+    Task<Result<control::ScheduledSwitchover>> schedule_switchover(control::SwitchoverCommand q,
+                                                                   std::string when, Caller c) override {
+        if (auto r = done("schedule_switchover", text_of(q) + " at " + when, c); !r)
+            co_return std::unexpected(r.error());
+        const auto at = control::when_of(when, sample_wall);
+        if (!at) co_return std::unexpected(at.error());
+        co_return control::ScheduledSwitchover{.cluster_id = q.cluster_hint,
+                                               .cluster_name = "db1:5432",
+                                               .candidate = q.candidate,
+                                               .at = *at,
+                                               .by = c.name};
+    }
+    Task<Result<control::ScheduledSwitchover>> cancel_switchover(std::string hint, Caller c) override {
+        if (auto r = done("cancel_switchover", hint, c); !r) co_return std::unexpected(r.error());
+        co_return control::ScheduledSwitchover{
+            .cluster_id = hint, .cluster_name = "db1:5432", .at = sample_wall};
+    }
+    std::vector<control::ScheduledSwitchover> scheduled_switchovers() const override { return scheduled; }
+    static std::string text_of(const control::SwitchoverCommand& q) {
+        return q.cluster_hint + (q.candidate ? " to " + q.candidate->text() : "") +
+               (q.skip_hooks ? " without hooks" : "");
+    }
+    Task<Result<recovery::RejoinState>> rejoin(control::RejoinCommand q, Caller c) override {
+        std::string text = q.key.text();
+        if (q.force) text += " force";
+        if (q.anew) text += " anew";
+        if (q.from) text += " from=" + q.from->text();
+        if (auto r = done("rejoin", text, c); !r) co_return std::unexpected(r.error());
+        if (!rejoin_states.empty()) co_return rejoin_states.front();
+        co_return recovery::RejoinState{.instance = q.key, .phase = recovery::RejoinPhase::running};
+    }
+    Result<plan::Rejoin> preview_rejoin(const control::RejoinCommand& q) const override {
+        note("preview_rejoin", q.key.text(), {});
+        if (const auto it = failures.find("preview_rejoin"); it != failures.end())
+            return std::unexpected(it->second);
+        return rejoin_plan;
+    }
+    Result<void> cancel_rejoin(const InstanceKey& key, const Caller& c) override {
+        return done("cancel_rejoin", key.text(), c);
+    }
+    std::vector<recovery::RejoinState> rejoins() const override { return rejoin_states; }
     Task<Result<int>> acknowledge(control::RecoveryFilter which, std::string by,
                                   std::string comment) override {
         if (auto r = done("acknowledge", comment, {by}); !r) co_return std::unexpected(r.error());
