@@ -29,7 +29,7 @@ std::string text_of(const boost::json::object& object, std::string_view key) {
 
 ManagerProcess::ManagerProcess(Ground& ground, const config::Config& config,
                                std::shared_ptr<store::State> disk, int life, const SimProcesses& hooks,
-                               const ClockSetting& clock)
+                               const ClockSetting& clock, agent::Agents& agents)
     : ground_(ground),
       process_(std::make_unique<Process>(ground.scheduler, clock)),
       engine_(ground, *process_, "manager"),
@@ -45,7 +45,8 @@ ManagerProcess::ManagerProcess(Ground& ground, const config::Config& config,
                                                                  .hostname = "manager",
                                                                  .token = fmt::format("life-{}", life),
                                                                  .configuration_files = {},
-                                                                 .apply_outside = {}},
+                                                                 .apply_outside = {},
+                                                                 .agents = agents},
                                                   config);
     manager_->subscribe([this](const control::Event& event) { tell(event); });
     manager_->start();
@@ -177,7 +178,8 @@ const config::Config& World::config() {
 }
 
 void World::start_manager() {
-    manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_, manager_clock_);
+    manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_, manager_clock_,
+                                                *agents_);
     ground_.tell(&Watcher::manager_started);
 }
 

@@ -21,7 +21,8 @@ namespace baton::sim {
 class ManagerProcess {
   public:
     ManagerProcess(Ground& ground, const config::Config& config, std::shared_ptr<store::State> disk, int life,
-                   const SimProcesses& hooks, const ClockSetting& clock = {});
+                   const SimProcesses& hooks, const ClockSetting& clock = {},
+                   agent::Agents& agents = agent::no_agents());
     ~ManagerProcess();
     control::Manager& manager() { return *manager_; }
     Process& process() { return *process_; }
@@ -78,6 +79,8 @@ class World {
     void break_dns(bool on) { ground_.names.everybody.fails = on; }
     NameService& names() { return ground_.names; }
 
+    /// Of managers that start later.
+    void use_agents(agent::Agents& agents) { agents_ = &agents; }
     void start_manager();
     void kill_manager();
     control::Manager& manager() { return manager_->manager(); }
@@ -145,6 +148,7 @@ class World {
     std::vector<SimProcesses::Ran> hooks_run_;
     std::shared_ptr<store::State> disk_ = std::make_shared<store::State>();
     std::unique_ptr<ManagerProcess> manager_;
+    agent::Agents* agents_ = &agent::no_agents();
     int lives_ = 0;
 };
 

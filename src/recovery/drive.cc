@@ -158,6 +158,7 @@ Task<void> Impl::drive_primary(CasePtr c) {
         co_await finish(c, false, "the failure is over: nothing was done");
         co_return;
     }
+    if (!(co_await out_of_the_way(c))) co_return;
     for (;;) {
         const auto cluster = observer_.cluster(c->record.cluster_id);
         if (stopped_) co_return;
@@ -172,7 +173,7 @@ Task<void> Impl::drive_primary(CasePtr c) {
             if (const auto asked = outstanding(*cluster, *c)) {
                 co_await finish_in_doubt(c, *asked, choice.why);
             } else {
-                co_await finish(c, false, choice.why);
+                co_await finish(c, false, c->kept_back.empty() ? choice.why : c->kept_back);
             }
             co_return;
         }
@@ -223,12 +224,14 @@ Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vec
             rest.push_back(std::move(phase));
             continue;
         }
+        const bool asks = std::ranges::any_of(phase, is_promote);
+        if (asks && !(co_await cleared(c, *plan.choice.chosen))) co_return false;
         // Catching up moves a standby, too.
         if (co_await over_meanwhile(c)) {
             co_await finish_since_it_is_over(c);
             co_return false;
         }
-        if (std::ranges::any_of(phase, is_promote) && co_await passed_over_lives(c)) co_return false;
+        if (asks && co_await passed_over_lives(c)) co_return false;
         for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal, over)) {
             if (is_promote(outcome.step)) {
                 if (!outcome.result && !(co_await promotion_failed(c, outcome))) co_return false;
@@ -324,6 +327,7 @@ Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
 
 void Impl::promoted(Case& c, const StepOutcome& outcome) {
     c.record.successor = outcome.step.target;
+    lead_clients(c);
     const auto cluster = observer_.cluster(c.record.cluster_id);
     const auto* successor = cluster ? cluster->find(outcome.step.target) : nullptr;
     if (successor != nullptr && successor->seen)
@@ -336,6 +340,13 @@ void Impl::promoted(Case& c, const StepOutcome& outcome) {
     spawn(clock_.executor(), [](std::shared_ptr<Impl> self, InstanceKey key) -> Task<void> {
         co_await self->observer_.look_again({key}, self->clock_.now() + look_deadline);
     }(shared_from_this(), outcome.step.target));
+}
+
+/// What stands between clients and the primary is told at once: this ends their outage.
+void Impl::lead_clients(const Case& c) {
+    const auto cluster = observer_.cluster(c.record.cluster_id);
+    if (cluster && c.record.successor && !routers_->none())
+        routers_->lead_to(*cluster, *c.record.successor, c.journal);
 }
 
 /// The survivors. A failure costs that replica, not the recovery.
@@ -536,6 +547,7 @@ Task<void> Impl::finish(CasePtr c, bool success, std::string error) {
         if (!at_once) watched_[record.cluster_id].hopeless_detections.insert(record.detection_id);
     }
     if (!defect("leave-recovery-open")) save(*c);
+    if (!success && c->is_primary) release(*c);
     const auto type = c->is_primary ? "recover-dead-master" : "recover-dead-intermediate-master";
     audit(type, record.failed, record.cluster_name,
           success ? "promoted replica: " + record.successor->text() : "failed: " + error);

@@ -18,6 +18,13 @@ constexpr milliseconds position_deadline{150};
 
 constexpr milliseconds unheard_pause{20};
 
+/// Its agent speaks for it.
+bool spoken_for(const topology::Cluster& cluster, const InstanceKey& key, const analysis::Policy& policy,
+                MonoTime now) {
+    const auto* i = cluster.find(key);
+    return i != nullptr && analysis::lives_by_agent(*i, policy, now);
+}
+
 /// Nobody speaks for the primary, but one whose session has just broken may: a new connection will tell.
 bool only_unheard(const Problem& p) {
     const bool lost = p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
@@ -25,15 +32,17 @@ bool only_unheard(const Problem& p) {
 }
 
 /// Standbys that we moved ourselves no longer testify: what is left need not be a full DeadPrimary.
-bool lasts(const topology::Cluster& cluster, const InstanceKey& key, const std::vector<Problem>& problems) {
+bool lasts(const topology::Cluster& cluster, const InstanceKey& key, const std::vector<Problem>& problems,
+           bool spoken_for) {
     const auto* failed = cluster.find(key);
-    if (failed != nullptr && failed->health.reach == topology::Reach::failing) return false;
+    if (failed != nullptr && failed->health.reach == topology::Reach::failing && !failed->kept_down())
+        return false;
     for (const auto& p : problems) {
         if (p.instance != key || analysis::info(p.code).structure) continue;
         const bool unheard_of = p.code == Code::dead_primary_and_standbys ||
                                 p.code == Code::dead_primary_without_replicas ||
                                 p.code == Code::unreachable_primary || p.code == Code::primary_unresponsive;
-        return p.actionable() || (unheard_of && p.counts.veto == 0);
+        return p.actionable() || (unheard_of && p.counts.veto == 0 && !spoken_for);
     }
     return false;
 }
@@ -84,12 +93,15 @@ Task<bool> Impl::still_so(CasePtr c) {
 /// to catch up): does the primary live? Standbys that we moved ourselves no longer testify, so that what is
 /// left need not be a full DeadPrimary.
 Task<bool> Impl::over_meanwhile(CasePtr c) {
-    if (c->regardless || judged_lately(*c)) co_return false;
+    if (c->regardless || c->fenced || judged_lately(*c)) co_return false;
     if (defect("trust-old-snapshot")) co_return false;
     const auto cluster = co_await look_at_everyone(c->record.cluster_id);
     if (!cluster) co_return true;
-    const bool over =
-        !lasts(*cluster, c->record.failed, analysis::analyse(*cluster, options_.analysis, clock_.now()));
+    const auto& policy = options_.analysis;
+    const auto now = clock_.now();
+    const auto& failed = c->record.failed;
+    const bool over = !lasts(*cluster, failed, analysis::analyse(*cluster, policy, now),
+                             spoken_for(*cluster, failed, policy, now));
     // Only what lasts may be relied on a little longer: that it is over is asked again before somebody else's
     // turn.
     if (!over) c->judged = clock_.now();
@@ -121,6 +133,7 @@ Task<bool> Impl::still_lost(CasePtr c) {
             if (p.actionable()) co_return true;
             waits = waits || only_unheard(p);
         }
+        waits = waits && !spoken_for(*now, c->record.failed, options_.analysis, clock_.now());
         if (!waits || clock_.now() >= deadline) co_return false;
     }
 }
@@ -202,7 +215,7 @@ Task<bool> Impl::passed_over_lives(CasePtr c) {
 /// Just before the first request: has the one that is to be replaced given a sign of life meanwhile? The
 /// candidate may have let us in late, and what was judged lately may be refuted since.
 bool Impl::answers_again(const Case& c) const {
-    if (c.regardless || defect("trust-old-snapshot")) return false;
+    if (c.regardless || c.fenced || defect("trust-old-snapshot")) return false;
     const auto cluster = observer_.cluster(c.record.cluster_id);
     const auto* i = cluster ? cluster->find(c.replaced) : nullptr;
     return i != nullptr && topology::known_alive(i->health.reach) &&

@@ -48,7 +48,7 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
     for (const auto& [id, r] : store_.state().recoveries) {
         if (!r.in_active_period || r.acknowledged || r.cluster_id != cluster.id) continue;
         if (r.state == store::RecoveryState::running && defect("two-recoveries-at-once")) continue;
-        if ((r.kind == "primary") != primary) continue;
+        if ((r.kind != "intermediate") != primary) continue;
         if (const auto asked = in_doubt(r)) {
             return std::pair(
                 fmt::format("{} was asked to promote itself and nobody knows whether it did; look "
@@ -56,7 +56,8 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
                             asked->text(), r.uid),
                 id);
         }
-        if (defect("drop-block-period")) continue;
+        // A switchover was wanted: it says nothing about the next failure.
+        if (r.kind == switchover_kind || defect("drop-block-period")) continue;
         const auto left =
             std::chrono::duration_cast<seconds>(options_.recovery_block - (clock_.now() - beginning_of(r)));
         const auto hint = fmt::format(
@@ -77,7 +78,8 @@ std::optional<std::pair<std::string, int64_t>> Impl::anti_flapping(const topolog
 /// that server is seen to lead or to have been started anew, when it is forgotten, or when an operator
 /// acknowledges; it rests while its port refuses.
 std::optional<InstanceKey> Impl::in_doubt(const store::Recovery& r) const {
-    if (r.acknowledged || r.state != store::RecoveryState::failed || r.kind != "primary") return std::nullopt;
+    if (r.acknowledged || r.state != store::RecoveryState::failed || r.kind == "intermediate")
+        return std::nullopt;
     if (defect("forget-the-doubt")) return std::nullopt;
     const auto steps = store_.state().steps.find(r.uid);
     if (steps == store_.state().steps.end()) return std::nullopt;
@@ -95,10 +97,21 @@ std::optional<InstanceKey> Impl::in_doubt(const store::Recovery& r) const {
 /// Why a recovery would end without having done anything; nothing when it has a way out.
 std::optional<std::string> Impl::no_way_out(const topology::Cluster& cluster, const Problem& problem) const {
     if (analysis::info(problem.code).action == analysis::Action::recover_primary) {
-        const auto choice =
-            plan::choose_candidate(cluster, problem.instance, options_.plan, {}, false, clock_.now());
-        if (choice.chosen) return std::nullopt;
-        return "no candidate: " + choice.why;
+        auto policy = options_.plan;
+        std::vector<InstanceKey> kept_back;
+        policy.ignored_for_promotion = [&](const InstanceKey& key) {
+            const auto& filter = options_.plan.ignored_for_promotion;
+            return std::ranges::find(kept_back, key) != kept_back.end() || (filter && filter(key));
+        };
+        for (std::string why;;) {
+            const auto choice =
+                plan::choose_candidate(cluster, problem.instance, policy, {}, false, clock_.now());
+            if (!choice.chosen) return "no candidate: " + (why.empty() ? choice.why : why);
+            const auto forbids = lease_forbids(cluster, problem.instance, *choice.chosen, false);
+            if (!forbids) return std::nullopt;
+            why = fmt::format("{} may not be promoted: {}", choice.chosen->text(), *forbids);
+            kept_back.push_back(*choice.chosen);
+        }
     }
     const auto plan =
         plan::plan_intermediate_failover(cluster, problem.instance, options_.plan, clock_.now());
@@ -137,6 +150,11 @@ std::optional<std::string> Impl::gate(const topology::Cluster& cluster, const Wa
                         primary ? "RecoverMasterClusterFilters" : "RecoverIntermediateMasterClusterFilters"));
     }
     if (const auto blocked = anti_flapping(cluster, problem)) return refuse(blocked->first, blocked->second);
+    if (clock_.now() < watched.held_off_until) return refuse(watched.held_off);
+    // One that still runs is not stopped for nothing.
+    if (analysis::info(problem.code).fence_first) {
+        if (const auto why = no_way_out(cluster, problem)) return refuse(*why);
+    }
     const auto* detection = active_detection(problem);
     if (detection == nullptr) return std::nullopt;
     if (watched.forbidden_detections.contains(detection->id))
