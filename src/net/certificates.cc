@@ -196,6 +196,7 @@ Result<Pair> new_authority() {
 
 Result<Pair> new_host(const Host& host, const CertificateOrder& order, const Pair& authority) {
     std::vector<std::string> names;
+    names.reserve(host.names.size());
     for (const auto& name : host.names)
         names.push_back((is_address(name) ? "IP:" : "DNS:") + name);
     return sign({.common_name = host.names.front(),
