@@ -42,7 +42,7 @@ struct Options {
     bool help = false;
     bool json = false;
     bool all = false;
-    std::string at;  ///< when to begin
+    std::string at;        ///< when to begin
     std::string from;      ///< copy from this server
     bool force = false;    ///< what only that server has may be lost
     bool no_wait = false;  ///< begin, and return

@@ -123,7 +123,8 @@ class Actor {
     virtual Task<Result<void>> create_slot(std::string name, MonoTime deadline) = 0;
     /// Drops an inactive physical slot; success if there is none.
     virtual Task<Result<void>> drop_slot(std::string name, MonoTime deadline) = 0;
-    /// Lets go of the WAL that an inactive physical slot holds back before `to`. Error conflict: it is in use.
+    /// Lets go of the WAL that an inactive physical slot holds back before `to`. Error conflict: it is in
+    /// use.
     virtual Task<Result<void>> advance_slot(std::string name, topology::Lsn, MonoTime) {
         co_return fail(ErrorKind::unsupported, "this engine moves no slots", std::move(name));
     }

@@ -138,10 +138,10 @@ struct Plan {
     InstanceKey subject;  ///< the failed or moved instance
     Choice choice;        ///< of a failover
     std::vector<Step> steps;
-    std::vector<InstanceKey> lost;     ///< replicas that cannot follow, known beforehand
-    std::vector<std::string> remarks;  ///< what the operator should know
+    std::vector<InstanceKey> lost;       ///< replicas that cannot follow, known beforehand
+    std::vector<std::string> remarks;    ///< what the operator should know
     std::vector<std::string> obstacles;  ///< of a switchover: why it is not begun
-    std::string text() const;          ///< readable, for --dry-run and the audit
+    std::string text() const;            ///< readable, for --dry-run and the audit
 };
 
 /// `requested` names the operator's candidate; `forced` lifts the limits that protect against data loss
