@@ -263,7 +263,12 @@ void Impl::end_former_primaries(Watched& watched) {
                 agents_.grant(i->key, {.on = false, .lease = options_.lease, .promotable = {}});
             continue;
         }
-        if (seen->status.job || seen->status.hold == agent::Hold::fenced) continue;
+        if (seen->status.hold == agent::Hold::fenced) {
+            // No lease lets it run again: its agent need not be left without answers any longer.
+            if (!watched.recovering) withhold(i->key, false);
+            continue;
+        }
+        if (seen->status.job) continue;
         if (seen->status.state == agent::ServerState::no_data || !was_replaced(cluster, *i)) continue;
         withhold(i->key, true);
         auto& last = watched.fenced_at[i->key];
