@@ -79,6 +79,8 @@ class Node:
             self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                                            start_new_session=True, **identity)
         self.pid = self._child.pid
+        # A zombie would pass for a postmaster that lives: whoever starts the server next could not.
+        threading.Thread(target=self._child.wait, daemon=True).start()
         self.cluster.save()
 
     def start(self, deadline_s=START_DEADLINE_S):
@@ -98,34 +100,44 @@ class Node:
     def pids(self):
         return processes.working_in(self.data)
 
+    def postmaster(self):
+        """The id of the postmaster, whoever has started it (a host agent, too)."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
+        except (OSError, ValueError):
+            return self.pid
+        return pid if pid in self.pids() else self.pid
+
     def alive(self):
         return any(not processes.is_zombie(pid) for pid in self.pids())
 
     def kill9(self):
         """SIGKILL to all processes at once; returns the monotonic time of it."""
-        began = processes.kill_all(self.data, self.pid)
+        began = processes.kill_all(self.data, self.postmaster())
         if self._child is not None:
             self._child.wait(5)
         return began
 
     def kill_postmaster(self):
         """SIGKILL to the postmaster only: backends find out by themselves, busy ones go on for a while."""
-        os.kill(self.pid, signal.SIGKILL)
+        os.kill(self.postmaster(), signal.SIGKILL)
         return time.monotonic()
 
     def stop(self, mode="fast", deadline_s=30):
         number = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
-        processes.send([self.pid], number)
+        postmaster = self.postmaster()
+        processes.send([postmaster], number)
 
         def gone():
-            processes.reap([self.pid])
+            processes.reap([postmaster])
             return not self.alive()
         wait_until(gone, deadline_s, f"{self} stops ({mode})")
 
     def freeze(self, postmaster_only=False):
         """SIGSTOP: the server hangs, the kernel still accepts connections for it."""
-        processes.send([self.pid], signal.SIGSTOP)  # first, so that it starts no more of the others
-        wanted = [self.pid] if postmaster_only else self.pids()
+        postmaster = self.postmaster()
+        processes.send([postmaster], signal.SIGSTOP)  # first, so that it starts no more of the others
+        wanted = [postmaster] if postmaster_only else self.pids()
         processes.send(wanted, signal.SIGSTOP)
         wait_until(lambda: all(processes.state_of(pid) in "TZ" for pid in wanted), 5, f"{self} stands still")
 

@@ -13,6 +13,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from lab import agent as agents  # noqa: E402
 from lab import postgres  # noqa: E402
 from lab.cluster import Cluster  # noqa: E402
 
@@ -48,7 +49,11 @@ def parser():
     up.add_argument("--no-slots", action="store_true")
     up.add_argument("--distinct-addresses", action="store_true", help="127.0.0.11, 127.0.0.12, ... for the servers")
     up.add_argument("--identity", type=int, default=0, help="another number: another system identifier")
-    command("down", lambda a: Cluster.load(a.dir).down(), "end all servers and remove the directory")
+    up.add_argument("--agents", metavar="HOST:PORT", action="append",
+                    help="start a host agent beside each server, for the manager with this AgentsServerPort (its AgentToken: "
+                         f"{agents.TOKEN}); may be given again")
+    up.add_argument("--peer-port", type=int, default=agents.PEER_PORT, help="first port of the agents (default: %(default)s)")
+    command("down", bring_down, "end all servers and agents, and remove the directory")
     command("status", status, "show roles, timelines and who streams from whom")
     command("kill9", lambda a: node_of(a).kill9() and None, "SIGKILL all processes of a server at once", node=True)
     stop = command("stop", freeze, "SIGSTOP a server", node=True)
@@ -76,12 +81,21 @@ def bring_up(arguments):
                              method="basebackup" if postgres.has_tools(arguments.version) else "auto")
     try:
         cluster.up()
+        for agent in agents.beside(cluster, arguments.agents, arguments.peer_port).values() if arguments.agents else []:
+            agent.start()
     except BaseException:
+        agents.end_left(cluster)
         cluster.down(remove=False)
         raise
     for node in cluster:
         print(f"{node.name} {node.key} {'primary' if node is cluster.root else 'follows ' + node.spec.upstream}")
     print(f"clients: {cluster.dsn()}")
+
+
+def bring_down(arguments):
+    cluster = Cluster.load(arguments.dir)
+    agents.end_left(cluster)
+    cluster.down()
 
 
 def freeze(arguments):

@@ -24,6 +24,13 @@ class ApiError(RuntimeError):
         self.status, self.message = status, message
 
 
+def _message(value, body):
+    if not isinstance(value, dict):
+        return value
+    error = value.get("error")
+    return error["message"] if isinstance(error, dict) else value.get("Message", body)
+
+
 def binary():
     """The program under test: $BATON, else the release or dev build of this repository."""
     if os.environ.get("BATON"):
@@ -148,7 +155,7 @@ class Manager:
         except ValueError:
             raise ApiError(path, status, body.strip()[:500]) from None
         if status >= 400 or (isinstance(value, dict) and value.get("Code") == "ERROR"):
-            raise ApiError(path, status, value.get("Message", body) if isinstance(value, dict) else value)
+            raise ApiError(path, status, _message(value, body))
         return value
 
     def details(self, path, timeout_s=15):
@@ -181,6 +188,19 @@ class Manager:
         """{port: code} of what is broken; remarks on how a cluster is set up are not among them."""
         return {e["AnalyzedInstanceKey"]["Port"]: e["Analysis"] for e in self.details("replication-analysis")
                 if e["Analysis"] not in ("", "NoProblem")}
+
+    def agents(self):
+        """{port: what its agent says} of the servers that agents guard."""
+        return {a["Key"]["Port"]: a for a in self.get("v2/agents")["data"]}
+
+    def rejoins(self):
+        """{port: how it comes back} of the servers that are brought back, or were lately."""
+        return {r["Key"]["Port"]: r for r in self.get("v2/rejoins")["data"]}
+
+    def switchover(self, cluster, to=None, timeout_s=60):
+        """Planned; returns the recovery. A refusal is an ApiError."""
+        query = f"?to={to.key}" if to is not None else ""
+        return self.get(f"v2/clusters/{urllib.parse.quote(str(cluster), safe='')}/switchover{query}", timeout_s)["data"]
 
     def recoveries(self):
         """Recoveries, newest first."""

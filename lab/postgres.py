@@ -21,6 +21,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 MANAGER_USER, MANAGER_PASSWORD = "baton", "baton-pass"
 REPLICATION_USER, REPLICATION_PASSWORD = "replicator", "replicator-pass"
+REWIND_USER, REWIND_PASSWORD = "rewinder", "rewinder-pass"
 APP_USER, APP_PASSWORD, APP_DATABASE = "app", "app-pass", "app"
 
 HBA = """\
@@ -193,16 +194,20 @@ def _make_template(version, path):
 
 def function_grants(version):
     """Function privileges belong to one database each, unlike roles and parameters."""
-    return [f"GRANT EXECUTE ON FUNCTION {name} TO {MANAGER_USER}" for name in (
-        "pg_catalog.pg_promote(boolean, integer)", "pg_catalog.pg_reload_conf()",
-        "pg_catalog.pg_wal_replay_resume()", "pg_catalog.pg_wal_replay_pause()", "pg_catalog.pg_switch_wal()")]
+    manager = ("pg_catalog.pg_promote(boolean, integer)", "pg_catalog.pg_reload_conf()",
+               "pg_catalog.pg_wal_replay_resume()", "pg_catalog.pg_wal_replay_pause()", "pg_catalog.pg_switch_wal()")
+    rewinder = ("pg_catalog.pg_ls_dir(text, boolean, boolean)", "pg_catalog.pg_stat_file(text, boolean)",
+                "pg_catalog.pg_read_binary_file(text)", "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)")
+    return [f"GRANT EXECUTE ON FUNCTION {name} TO {role}" for role, names in
+            ((MANAGER_USER, manager), (REWIND_USER, rewinder)) for name in names]
 
 
 def provisioning_sql(version):
-    """The manager's role with the least privileges that do, the replication role, the application's role."""
+    """The manager's role with the least privileges that do, and those of replication, pg_rewind and the application."""
     statements = [
         f"CREATE ROLE {MANAGER_USER} LOGIN REPLICATION NOSUPERUSER PASSWORD '{MANAGER_PASSWORD}' CONNECTION LIMIT 20",
         f"CREATE ROLE {REPLICATION_USER} LOGIN REPLICATION PASSWORD '{REPLICATION_PASSWORD}'",
+        f"CREATE ROLE {REWIND_USER} LOGIN PASSWORD '{REWIND_PASSWORD}'",
         f"CREATE ROLE {APP_USER} LOGIN PASSWORD '{APP_PASSWORD}'",
         f"GRANT pg_monitor, pg_signal_backend TO {MANAGER_USER}",
         f"ALTER ROLE {MANAGER_USER} SET search_path = pg_catalog",

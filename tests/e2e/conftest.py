@@ -44,6 +44,8 @@ def pytest_runtest_makereport(item, call):
         made = getattr(item, "world", None) or getattr(item.getparent(pytest.Module), "world", None)
         for manager in made.managers if made else []:
             report.sections.append((f"log of the manager on port {manager.port}", tail(manager.log_text(), 60)))
+        for agent in made.agents if made else []:
+            report.sections.append((f"log of the {agent}", tail(agent.log_text(), 40)))
         for node in [node for cluster in made.clusters for node in cluster] if made else []:
             report.sections.append((f"log of the server {node}", tail(node.log_text(), 40)))
 

@@ -9,8 +9,10 @@ import time
 
 import pytest
 
+from lab import agent as agents
 from lab import network, postgres
 from lab.cluster import Cluster
+from lab.commits import Witnesses
 from lab.manager import Manager, free_port
 from lab.wait import holds_for, wait_until
 from lab.writer import Writer
@@ -38,7 +40,7 @@ class World:
     def __init__(self):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="bt-", dir=fast_directory()))
         self.home.chmod(0o755)
-        self.clusters, self.managers, self._ending = [], [], contextlib.ExitStack()
+        self.clusters, self.managers, self.agents, self._ending = [], [], [], contextlib.ExitStack()
 
     def close(self):
         try:
@@ -80,6 +82,34 @@ class World:
         self.managers.append(manager)
         self._ending.callback(manager.kill9)
         return manager.start() if start else manager
+
+    def guarded(self, nodes=3, hosts=None, config=None, agent=None, lease=True, **options):
+        """A cluster with an agent beside each server, a manager that hears them all, and the lease on. hosts: a network with
+        a host for each server. Returns (cluster, manager, {name: agent})."""
+        if hosts:
+            options["node_options"] = {name: {"host": address, "namespace": hosts.namespace(name),
+                                              **options.get("node_options", {}).get(name, {})}
+                                       for name, address in hosts.addresses.items()}
+        cluster = self.cluster(nodes, **options)
+        port, peers = self.ports(1), self.ports(nodes)
+        manager = self.manager(cluster, config={**agents.manager_settings(port), **(config or {})})
+        manager.agents_address = f"{hosts.manager_address if hosts else '127.0.0.1'}:{port}"
+        beside = agents.beside(cluster, [manager.agents_address], peers, **(agent or {}))
+        for one in beside.values():
+            self.guard(one)
+        self.watch(manager, cluster)
+        wait_agents(manager, cluster, lease=lease)
+        return cluster, manager, beside
+
+    def guard(self, agent, start=True):
+        self.agents.append(agent)
+        self._ending.callback(agent.kill9)
+        return agent.start() if start else agent
+
+    def witnesses(self, cluster, **options):
+        made = Witnesses(cluster, **options)
+        self._ending.callback(made.stop)
+        return made.start()
 
     def writer(self, cluster, **options):
         writer = Writer(cluster.dsn(), **options)
@@ -126,6 +156,25 @@ def settle(manager, cluster, deadline_s=15):
                 return False
         return not manager.failures()
     wait_until(as_it_is, deadline_s, f"the manager sees {[n.key for n in cluster]} healthy", 0.1)
+
+
+def wait_agents(manager, cluster, lease=True, deadline_s=20):
+    """Waits until each server's agent is heard and says that it runs, and until the lease is what it should be."""
+    def heard():
+        seen = manager.agents()
+        if not all(n.port in seen and seen[n.port]["Connected"] and seen[n.port]["State"] == "running" for n in cluster):
+            return False
+        primary = seen[cluster.primary().port]["Lease"]
+        others = len(cluster.nodes) - 1
+        return not lease or (primary["On"] and primary["HeldBy"] == "heartbeat" and len(primary["Promotable"]) == others)
+    wait_until(heard, deadline_s, f"the agents of {[n.key for n in cluster]} are heard", 0.1)
+
+
+def wait_rejoined(manager, node, upstream, deadline_s=60):
+    """Waits until a former primary streams again, and the manager and its agent see nothing wrong with it."""
+    wait_follows(node, upstream, deadline_s)
+    wait_until(lambda: manager.agents()[node.port]["Hold"] == "none", 10, f"nothing holds {node}", 0.1)
+    wait_until(lambda: not manager.failures(), 15, "the manager sees nothing wrong", 0.1)
 
 
 def wait_recovered(manager, count=1, deadline_s=20):
