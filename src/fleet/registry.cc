@@ -204,7 +204,8 @@ void Registry::gone(Link& link) {
     links_.erase(at);
     member.link = nullptr;
     --counters_.connected;
-    spdlog::warn("the agent of {} ({}) is not connected any more", member.hello.host, link.address());
+    if (alive_)
+        spdlog::warn("the agent of {} ({}) is not connected any more", member.hello.host, link.address());
     Keys changed;
     set_connected(member, false, changed);
     end_orders(member.hello.agent, "the connection to the agent ended");

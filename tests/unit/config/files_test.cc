@@ -182,6 +182,8 @@ TEST(Warnings, ValuesThatBatonReplaces) {
                 HasSubstr("SQLite, in the file /x/y"));
     EXPECT_THAT(warnings(R"({"RecoveryPeriodBlockMinutes": 5})"), HasSubstr("has no effect"));
     EXPECT_THAT(warnings(R"({"AuthenticationMethod": "basic"})"), HasSubstr("protects nothing"));
+    EXPECT_THAT(warnings(R"({"ServeAgentsHttp": true})"), HasSubstr("set AgentToken or"));
+    EXPECT_EQ(warnings(R"({"ServeAgentsHttp": true, "AgentToken": "t"})"), "");
     EXPECT_EQ(warnings(R"({"AuthenticationMethod": "basic", "HTTPAuthUser": "u", "HTTPAuthPassword": "p"})"),
               "");
 }

@@ -128,6 +128,9 @@ TEST(Values, KeysThatDoNotGoTogether) {
         {R"("PostponeSlaveRecoveryOnLagMinutes": 1, "PostponeReplicaRecoveryOnLagMinutes": 2)", "differ"},
         {R"("RaftEnabled": true)", "RaftDataDir must be set"},
         {R"("RaftEnabled": true, "RaftDataDir": "/x", "RaftBind": "")", "RaftBind"},
+        {R"("ServeAgentsHttp": true, "AgentsUseMutualTLS": true)", "AgentsUseSSL must be true, too"},
+        {R"("ServeAgentsHttp": true, "AgentToken": "t", "PrimaryLeaseSeconds": 1, "AgentHeartbeatMilliseconds": 400)",
+         "less than three heartbeats"},
         {R"("DeadInstancePollSecondsMax": 5, "InstancePollSeconds": 10)",
          "less than InstancePollSeconds = 10"},
     };
