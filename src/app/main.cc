@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "app/agent_command.h"
 #include "app/certs_command.h"
 #include "app/config_command.h"
 #include "app/configured_api.h"
@@ -119,6 +120,7 @@ int run(int argc, char** argv) {
             return 0;
         }
         if (!args.empty() && args[0] == "config") return config_command({args.begin() + 1, args.end()});
+        if (!args.empty() && args[0] == "agent") return agent_command({args.begin() + 1, args.end()});
         if (!args.empty() && args[0] == "certs") return certs_command({args.begin() + 1, args.end()});
         if (!args.empty() && args[0] == "doctor") {
             return doctor::run({args.begin() + 1, args.end()}, std::cout, std::cerr,

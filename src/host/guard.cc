@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/defect.h"
+
 namespace baton::host {
 namespace {
 
@@ -34,7 +36,7 @@ Guard::Guard(GuardOptions options, Kept kept, uint64_t epoch, MonoTime now)
       said_hold_(kept_.hold),
       acknowledged_(kept_.grant),
       state_since_(now) {
-    holder_.restore(kept_.grant, epoch);
+    holder_.restore(defect("forget-grant-at-restart") ? agent::Grant{} : kept_.grant, epoch);
     voucher_.started(now);
     if (kept_.clear_until != MonoTime{}) voucher_.restore_clear(kept_.clear_until);
 }
@@ -108,6 +110,7 @@ Actions Guard::probed(bool answered, MonoTime asked, MonoTime now) {
 
 Actions Guard::answered(MonoTime sent, const agent::Grant& grant, MonoTime now) {
     note_lateness(now);
+    if (defect("lease-from-answer-time")) sent = now;
     Actions a;
     auto next = holder_;
     if (!next.answered(sent, grant)) return settle(now);

@@ -127,6 +127,7 @@ class Guard {
     const Kept& kept() const { return kept_; }
     uint64_t version() const { return version_; }
     bool durable() const { return saved_ >= version_; }
+    const agent::Grant& grant() const { return holder_.grant(); }  ///< in force
     /// The grant that is on disk and so may be acknowledged; epoch 0: there is none.
     const agent::Grant& acknowledged() const { return acknowledged_; }
     /// The fields that the guard knows; disks, control data, job and version of the programs are others'.

@@ -75,7 +75,17 @@ Sight Postgres::look() {
     }
     // One that has left no file (it was removed, or it has not written it yet) counts as well.
     if (known_pid_ == 0 && clean_for_ == pid) return s;
-    s.others = !working_in(directory_).empty();
+    const auto found = working_in(directory_);
+    // It has not written its file yet, and is none of those that a dead one has left behind.
+    if (const auto newborn = std::ranges::find_if(found, is_postmaster); newborn != found.end()) {
+        known_pid_ = *newborn;
+        known_start_ = process_start(*newborn).value_or(0);
+        clean_for_.reset();
+        s.postmaster = true;
+        s.pid = *newborn;
+        return s;
+    }
+    s.others = !found.empty();
     if (!s.others && pid_file_ && pid_file_->shared_memory_id)
         s.others = attached_to(*pid_file_->shared_memory_id) > 0;
     if (!s.others) {

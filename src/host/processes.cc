@@ -85,6 +85,16 @@ std::vector<pid_t> working_in(const std::string& directory) {
     return found;
 }
 
+bool is_postmaster(pid_t pid) {
+    constexpr std::string_view title = "postgres: ";
+    const int fd = ::open(("/proc/" + std::to_string(pid) + "/cmdline").c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    char name[title.size()];
+    const auto n = ::read(fd, name, sizeof name);
+    ::close(fd);
+    return n > 0 && std::string_view(name, static_cast<size_t>(n)) != title;
+}
+
 size_t signal_all(const std::string& directory, int signal) {
     constexpr int most_rounds = 8;
     std::set<pid_t> sent;

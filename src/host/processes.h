@@ -19,6 +19,9 @@ bool works_in(pid_t pid, const std::string& directory);
 /// Ids of all server processes that work in `directory` (a real path) and are no zombies: every PostgreSQL
 /// process does, orphaned ones too, while each leads a process group of its own.
 std::vector<pid_t> working_in(const std::string& directory);
+/// By its name it is a postmaster, and none of the processes that one starts: those call themselves
+/// "postgres: …".
+bool is_postmaster(pid_t pid);
 /// Sends `signal` to all of them, and again to those that were born meanwhile. How many it found.
 size_t signal_all(const std::string& directory, int signal);
 /// Processes that are attached to a System V shared memory segment; 0 when there is none such.

@@ -1,0 +1,312 @@
+#include "host/agent.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "base/async.h"
+
+namespace baton::host {
+namespace {
+
+constexpr size_t most_orders = 32;
+constexpr uint16_t manager_port = 3001;
+
+constexpr net::TlsSettingNames tls_names{.certificate = "CertFile", .key = "KeyFile", .ca = "CAFile"};
+
+}  // namespace
+
+Agent::Agent(AgentParts parts, Options options)
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      epoch_(parts_.state.memory().epoch),
+      jobs_(make_jobs(parts_.clock, parts_.processes, options_.state_directory)),
+      disks_(make_disks(parts_.clock, options_.instances)) {
+    for (size_t at = 0; at < options_.instances.size(); ++at)
+        make_guarded(at);
+}
+
+Agent::~Agent() {
+    stop();
+}
+
+void Agent::make_guarded(size_t at) {
+    const auto& instance = options_.instances[at];
+    const auto& memory = parts_.state.memory();
+    const auto known = memory.instances.find(instance.data_directory);
+    auto kept = known == memory.instances.end() ? Kept{} : known->second;
+    // It is of the clock of a boot, and that one is over.
+    if (memory.boot != parts_.clock.boot()) kept.clear_until = {};
+    const auto log = instance.log_file.empty() ? fmt::format("{}/{}-{}.log", options_.state_directory,
+                                                             instance.key.host, instance.key.port)
+                                               : instance.log_file;
+    // What is still under way when the agent ends calls into nothing.
+    const auto living = [alive = std::weak_ptr(alive_)] { return !alive.expired(); };
+    Surroundings around{
+        .clock = parts_.clock,
+        .processes = parts_.processes,
+        .jobs = *jobs_,
+        .save =
+            [this, living] {
+                if (living()) save();
+            },
+        .say =
+            [this, living] {
+                if (living()) say();
+            },
+        .ask =
+            [this, living](const InstanceKey& key) {
+                if (living()) ask(key);
+            },
+        .trouble = [this, living] { return living() ? parts_.state.trouble() : std::string(); },
+        .disks =
+            [this, living, at](auto& data, auto& wal) {
+                if (!living()) return;
+                data = disks_->data(at);
+                wal = disks_->wal(at);
+            },
+    };
+    guarded_.push_back(std::make_shared<Guarded>(std::move(around), instance, std::move(kept), epoch_, log));
+}
+
+Task<Result<void>> Agent::prepare(bool adopt) {
+    if (auto tls = make_tls(); !tls) co_return tls;
+    for (const auto& g : guarded_) {
+        if (auto ready = co_await g->prepare(adopt); !ready) co_return ready;
+    }
+    co_return Result<void>{};
+}
+
+Result<void> Agent::make_tls() {
+    if (!options_.use_tls) return {};
+    auto client = net::make_tls_client({.ca_file = options_.ca_file,
+                                        .certificate_file = options_.cert_file,
+                                        .key_file = options_.key_file,
+                                        .skip_verify = options_.skip_verify,
+                                        .names = tls_names});
+    if (!client) return std::unexpected(client.error());
+    tls_client_ = std::move(*client);
+    if (options_.peer_listen_address.empty()) return {};
+    auto server = net::make_tls_context({.certificate_file = options_.cert_file,
+                                         .key_file = options_.key_file,
+                                         .ca_file = options_.ca_file,
+                                         .ask_for_client_certificate = !options_.ca_file.empty(),
+                                         .names = tls_names});
+    if (!server) return std::unexpected(server.error());
+    tls_server_ = std::move(*server);
+    return {};
+}
+
+Result<void> Agent::start() {
+    if (!options_.peer_listen_address.empty()) {
+        listener_ = std::make_unique<PeerListener>(
+            parts_.clock,
+            PeerListenerOptions{
+                .address = options_.peer_listen_address, .token = options_.token, .tls = tls_server_},
+            [this](const agent::Vouch& v) { return vouch(v); });
+        if (auto listening = listener_->start(); !listening) return listening;
+    }
+    if (!options_.health_listen_address.empty()) {
+        health_ = make_health(parts_.clock, options_, [this] { return statuses(); });
+        if (auto listening = health_->start(); !listening) return listening;
+    }
+    asker_ = std::make_unique<PeerAsker>(parts_.clock, options_.token, tls_client_);
+    disks_->start([this, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired()) say();
+    });
+    for (const auto& address : options_.managers) {
+        links_.push_back(std::make_shared<ManagerLink>(
+            parts_.clock, *this, Dialer(parts_.clock.executor(), address, manager_port, tls_client_)));
+    }
+    // First the guards: one whose lease has ended while nobody watched must not run a moment longer.
+    for (const auto& g : guarded_)
+        g->start();
+    for (const auto& link : links_)
+        link->start();
+    return {};
+}
+
+void Agent::stop() {
+    if (std::exchange(stopped_, true)) return;
+    for (const auto& link : links_)
+        link->stop();
+    for (const auto& g : guarded_)
+        g->stop();
+    if (health_) health_->stop();
+    listener_.reset();
+    asker_.reset();
+    alive_.reset();
+}
+
+Agent::GuardedPtr Agent::find(const InstanceKey& key) const {
+    const auto at = std::ranges::find_if(guarded_, [&](const auto& g) { return g->options().key == key; });
+    return at == guarded_.end() ? nullptr : *at;
+}
+
+// ---- What must be remembered, told and asked
+
+Memory Agent::memory() const {
+    // What is known of a server that the configuration does not name now stays known: it may come back.
+    Memory memory{.agent = parts_.state.memory().agent,
+                  .epoch = epoch_,
+                  .boot = parts_.clock.boot(),
+                  .instances = parts_.state.memory().instances};
+    for (const auto& g : guarded_)
+        memory.instances[g->options().data_directory] = g->guard().kept();
+    return memory;
+}
+
+void Agent::save() {
+    std::vector<uint64_t> versions;
+    for (const auto& g : guarded_)
+        versions.push_back(g->guard().version());
+    parts_.state.write(to_text(memory()), [this, versions, alive = std::weak_ptr(alive_)] {
+        if (alive.expired()) return;
+        for (size_t i = 0; i < versions.size(); ++i)
+            guarded_[i]->saved(versions[i]);
+    });
+}
+
+void Agent::say() {
+    for (const auto& link : links_)
+        link->tell();
+}
+
+void Agent::ask(const InstanceKey& key) {
+    say();
+    const auto primary = find(key);
+    if (!primary || !asker_) return;
+    const auto grant = primary->guard().grant();
+    for (const auto& member : grant.promotable) {
+        if (member.agent_address.empty()) continue;
+        agent::Vouch question{.primary = key,
+                              .member = member.key,
+                              .system_identifier = primary->guard().kept().system_identifier,
+                              .span = agent::vouch_span};
+        asker_->ask(member.agent_address, std::move(question),
+                    [weak = std::weak_ptr(primary), who = member.key](MonoTime asked) {
+                        if (const auto g = weak.lock()) g->vouched(who, asked, agent::vouch_span);
+                    });
+    }
+}
+
+agent::Vouched Agent::vouch(const agent::Vouch& vouch) {
+    const auto member = find(vouch.member);
+    if (!member) return {.seq = vouch.seq, .reason = "this agent does not guard it"};
+    return member->asked_to_vouch(vouch);
+}
+
+std::vector<agent::Status> Agent::statuses() const {
+    std::vector<agent::Status> out;
+    for (const auto& g : guarded_)
+        out.push_back(g->status());
+    return out;
+}
+
+// ---- Managers
+
+agent::Hello Agent::hello() {
+    return {.version = BATON_VERSION,
+            .agent = parts_.state.memory().agent,
+            .host = parts_.hostname,
+            .boot = parts_.clock.boot(),
+            .token = options_.token,
+            .peer_address = options_.peer_listen_address.empty() ? "" : options_.peer_address,
+            .epoch = epoch_,
+            .instances = statuses()};
+}
+
+agent::Beat Agent::beat() {
+    agent::Beat beat{.epoch = epoch_, .instances = statuses()};
+    for (const auto& g : guarded_)
+        beat.acknowledged.emplace_back(g->options().key, g->guard().acknowledged());
+    return beat;
+}
+
+void Agent::hear_epoch(uint64_t epoch) {
+    if (epoch <= epoch_) return;
+    epoch_ = epoch;
+    save();
+    for (const auto& g : guarded_)
+        g->heard_epoch(epoch_);
+}
+
+void Agent::welcomed(const agent::Welcome& welcome) {
+    hear_epoch(welcome.epoch);
+    say();
+}
+
+void Agent::answered(MonoTime sent, const agent::BeatAnswer& answer) {
+    for (const auto& [key, grant] : answer.grants) {
+        hear_epoch(grant.epoch);
+        if (const auto g = find(key)) g->answered(sent, grant);
+    }
+}
+
+// ---- Orders
+
+Result<void> Agent::may_order(const agent::Order& order) const {
+    if (stopped_) return fail(ErrorKind::cancelled, "the agent ends");
+    if (order.epoch < epoch_) {
+        return fail(ErrorKind::conflict,
+                    fmt::format("the order is of epoch {}, and a manager of epoch {} has been heard since",
+                                order.epoch, epoch_));
+    }
+    if (orders_ >= most_orders)
+        return fail(ErrorKind::refused_by_policy,
+                    fmt::format("{} orders are under way, which is the limit", orders_));
+    if (order.verb != Verb::route && !find(order.instance))
+        return fail(ErrorKind::not_found, "this agent does not guard it", order.instance.text());
+    return {};
+}
+
+void Agent::ordered(agent::Order order, std::function<void(agent::Frame)> reply) {
+    if (const auto fine = may_order(order); !fine) {
+        spdlog::warn("order {} refused: {}", agent::to_string(order.verb), fine.error().text());
+        reply(agent::Done{.order = order.id, .error = fine.error()});
+        return;
+    }
+    hear_epoch(order.epoch);
+    ++orders_;
+    spawn(parts_.clock.executor(),
+          [](Agent& self, std::weak_ptr<bool> alive, agent::Order o,
+             std::function<void(agent::Frame)> answer) -> Task<void> {
+              auto done = co_await self.carry_out(std::move(o), answer);
+              if (alive.expired()) co_return;
+              --self.orders_;
+              answer(std::move(done));
+              self.say();
+          }(*this, alive_, std::move(order), std::move(reply)));
+}
+
+Task<agent::Done> Agent::carry_out(agent::Order order, std::function<void(agent::Frame)> reply) {
+    if (order.verb == Verb::route) co_return co_await route(std::move(order));
+    const auto server = find(order.instance);
+    const auto id = order.id;
+    co_return co_await server->obey(std::move(order), [reply, id](const agent::Job& job) {
+        reply(agent::Progress{.order = id, .job = job});
+    });
+}
+
+Task<agent::Done> Agent::route(agent::Order order) {
+    agent::Done done{.order = order.id};
+    const auto at = std::ranges::find(options_.poolers, order.router, &PoolerOptions::name);
+    if (at == options_.poolers.end()) {
+        done.error = Error{ErrorKind::not_found, "this agent's configuration has no such PgBouncers entry",
+                           order.router, ""};
+        co_return done;
+    }
+    auto routed = co_await jobs_->route(*at, order);
+    if (routed) {
+        done.detail = std::move(*routed);
+    } else {
+        done.error = routed.error();
+    }
+    co_return done;
+}
+
+void Agent::cancelled(const agent::Cancel& cancel) {
+    for (const auto& g : guarded_)
+        g->cancel(cancel.order);
+}
+
+}  // namespace baton::host

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/subprocess.h"
+#include "host/disks.h"
+#include "host/guarded.h"
+#include "host/health.h"
+#include "host/jobs.h"
+#include "host/manager_link.h"
+#include "host/options.h"
+#include "host/peers.h"
+#include "host/state.h"
+
+namespace baton::host {
+
+/// What the agent is made of; all of it outlives the agent.
+struct AgentParts {
+    Clock& clock;  ///< make_boot_clock()
+    ProcessRunner& processes;
+    StateFile& state;
+    std::string hostname;
+};
+
+/// The host agent: guards the servers of its configuration, obeys its managers, vouches for its standbys.
+/// One thread, the clock's.
+class Agent final : public ManagerCalls {
+  public:
+    Agent(AgentParts parts, Options options);
+    ~Agent() override;
+
+    /// Looks at everything once, before anything is watched or told. The error says what is wrong and what to
+    /// do. `adopt`: a data directory may be one of another cluster than before.
+    Task<Result<void>> prepare(bool adopt);
+    /// What must survive this agent, as it is now.
+    Memory memory() const;
+    /// From now on it guards, listens and connects. Errors: an address is taken, a certificate cannot be
+    /// read.
+    Result<void> start();
+    /// Ends every connection and watch. The servers run on.
+    void stop();
+
+    agent::Hello hello() override;
+    agent::Beat beat() override;
+    void welcomed(const agent::Welcome& welcome) override;
+    void answered(MonoTime sent, const agent::BeatAnswer& answer) override;
+    void ordered(agent::Order order, std::function<void(agent::Frame)> reply) override;
+    void cancelled(const agent::Cancel& cancel) override;
+
+  private:
+    using GuardedPtr = std::shared_ptr<Guarded>;
+    Result<void> make_tls();
+    void make_guarded(size_t at);
+    GuardedPtr find(const InstanceKey& key) const;
+    void save();
+    void say();
+    void ask(const InstanceKey& key);
+    void hear_epoch(uint64_t epoch);
+    agent::Vouched vouch(const agent::Vouch& vouch);
+    std::vector<agent::Status> statuses() const;
+    Result<void> may_order(const agent::Order& order) const;
+    Task<agent::Done> carry_out(agent::Order order, std::function<void(agent::Frame)> reply);
+    Task<agent::Done> route(agent::Order order);
+
+    AgentParts parts_;
+    Options options_;
+    uint64_t epoch_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::unique_ptr<Jobs> jobs_;
+    std::unique_ptr<Disks> disks_;
+    std::unique_ptr<Health> health_;
+    std::unique_ptr<PeerAsker> asker_;
+    std::unique_ptr<PeerListener> listener_;
+    std::shared_ptr<net::TlsClient> tls_client_;
+    std::shared_ptr<net::TlsContext> tls_server_;
+    std::vector<GuardedPtr> guarded_;
+    std::vector<std::shared_ptr<ManagerLink>> links_;
+    size_t orders_ = 0;  ///< under way
+    bool stopped_ = false;
+};
+
+}  // namespace baton::host

@@ -1,0 +1,151 @@
+#include "host/manager_link.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "agent/codec.h"
+#include "base/async.h"
+
+namespace baton::host {
+namespace {
+
+constexpr milliseconds first_pause{100};
+constexpr milliseconds longest_pause{2000};
+constexpr seconds connect_limit{2};
+constexpr seconds welcome_limit{5};
+/// A manager that withholds its answers is silent, and yet there: so long nothing is concluded from silence.
+constexpr seconds silence_limit{20};
+constexpr milliseconds farewell{200};
+constexpr size_t most_unanswered = 64;
+
+}  // namespace
+
+ManagerLink::ManagerLink(Clock& clock, ManagerCalls& calls, Dialer dialer)
+    : clock_(clock), calls_(&calls), dialer_(std::move(dialer)), pause_(clock), to_tell_(clock) {}
+
+void ManagerLink::start() {
+    spawn(clock_.executor(), run(shared_from_this()));
+}
+
+void ManagerLink::stop() {
+    stopped_ = true;
+    pause_.notify();
+    to_tell_.notify();
+    if (channel_) channel_->cancel();
+}
+
+void ManagerLink::tell() {
+    changed_ = true;
+    to_tell_.notify();
+}
+
+Task<void> ManagerLink::run(Self self) {
+    auto pause = first_pause;
+    while (!self->stopped_) {
+        const auto ended = co_await self->attend();
+        if (self->stopped_) break;
+        if (self->welcome_) {
+            pause = first_pause;
+            spdlog::warn("manager {}: the connection ended: {}", self->dialer_.address(),
+                         ended.error().text());
+        } else if (!std::exchange(self->complained_, true)) {
+            spdlog::warn("manager {}: {}", self->dialer_.address(), ended.error().text());
+        }
+        self->welcome_ = false;
+        self->channel_.reset();
+        co_await self->pause_.wait_until(self->clock_.now() + pause);
+        pause = std::min(pause * 2, longest_pause);
+    }
+}
+
+/// One connection from its beginning to its end, which is always an error.
+Task<Result<void>> ManagerLink::attend() {
+    auto channel = co_await dialer_.dial(connect_limit);
+    if (!channel) co_return std::unexpected(channel.error());
+    if (stopped_) co_return fail(ErrorKind::cancelled, "the agent ends");
+    channel_ = std::move(*channel);
+    sent_.clear();
+    if (auto welcome = co_await introduce(); !welcome) co_return welcome;
+    welcome_ = true;
+    complained_ = false;
+    spawn(clock_.executor(), beat(shared_from_this(), channel_));
+    auto ended = co_await listen();
+    channel_->cancel();
+    to_tell_.notify();
+    co_return ended;
+}
+
+Task<Result<agent::Frame>> ManagerLink::read_frame(Duration limit) {
+    const auto line = co_await channel_->read_line(limit);
+    if (!line) co_return std::unexpected(line.error());
+    co_return agent::parse_frame(*line);
+}
+
+Task<Result<void>> ManagerLink::introduce() {
+    if (auto sent = co_await channel_->write_line(agent::to_text(calls_->hello()), connect_limit); !sent)
+        co_return sent;
+    const auto frame = co_await read_frame(welcome_limit);
+    if (stopped_) co_return fail(ErrorKind::cancelled, "the agent ends");
+    if (!frame) co_return std::unexpected(frame.error());
+    if (const auto* refusal = std::get_if<agent::Refusal>(&*frame))
+        co_return fail(ErrorKind::refused_by_policy, "it refuses this agent: " + refusal->reason);
+    const auto* welcome = std::get_if<agent::Welcome>(&*frame);
+    if (welcome == nullptr) co_return fail(ErrorKind::broken, "it is no manager");
+    heartbeat_ = std::clamp(welcome->heartbeat, milliseconds(50), milliseconds(60'000));
+    spdlog::info("manager {} ({}, version {}): connected", dialer_.address(), welcome->manager,
+                 welcome->version);
+    calls_->welcomed(*welcome);
+    co_return Result<void>{};
+}
+
+Task<void> ManagerLink::beat(Self self, std::shared_ptr<net::Channel> channel) {
+    while (!self->stopped_ && !channel->over()) {
+        self->send_beat(*channel, std::exchange(self->changed_, false));
+        if (!self->changed_) co_await self->to_tell_.wait_until(self->clock_.now() + self->heartbeat_);
+    }
+    if (self->stopped_) co_await channel->close(farewell);
+}
+
+void ManagerLink::send_beat(net::Channel& channel, bool changed) {
+    auto beat = calls_->beat();
+    const auto now = clock_.now();
+    beat.seq = ++seq_;
+    beat.sent_us = to_us(now.time_since_epoch());
+    beat.changed = changed;
+    sent_[beat.seq] = now;
+    if (sent_.size() > most_unanswered) sent_.erase(sent_.begin());
+    if (auto queued = channel.send(agent::to_text(beat)); !queued) channel.cancel();
+}
+
+Task<Result<void>> ManagerLink::listen() {
+    while (!stopped_) {
+        auto frame = co_await read_frame(silence_limit);
+        if (stopped_) break;
+        if (!frame) co_return std::unexpected(frame.error());
+        if (const auto* refusal = std::get_if<agent::Refusal>(&*frame))
+            co_return fail(ErrorKind::refused_by_policy, "it ends the connection: " + refusal->reason);
+        take(std::move(*frame));
+    }
+    co_return fail(ErrorKind::cancelled, "the agent ends");
+}
+
+void ManagerLink::take(agent::Frame frame) {
+    if (const auto* answer = std::get_if<agent::BeatAnswer>(&frame)) {
+        // The time is our own record of it, not what came back.
+        const auto at = sent_.find(answer->seq);
+        if (at == sent_.end()) return;
+        const auto sent = at->second;
+        sent_.erase(sent_.begin(), std::next(at));
+        calls_->answered(sent, *answer);
+    } else if (auto* order = std::get_if<agent::Order>(&frame)) {
+        calls_->ordered(std::move(*order), [weak = std::weak_ptr(channel_)](const agent::Frame& reply) {
+            if (const auto channel = weak.lock()) (void)channel->send(agent::to_text(reply));
+        });
+    } else if (const auto* cancel = std::get_if<agent::Cancel>(&frame)) {
+        calls_->cancelled(*cancel);
+    } else if (const auto* welcome = std::get_if<agent::Welcome>(&frame)) {
+        calls_->welcomed(*welcome);  // its epoch has risen
+    }
+}
+
+}  // namespace baton::host
