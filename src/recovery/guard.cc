@@ -248,6 +248,20 @@ bool Impl::was_replaced(const topology::Cluster& cluster, const topology::Instan
     return false;
 }
 
+/// It was started with standby.signal and has not answered since: what is known of its role is of the time
+/// before.
+bool Impl::starts_as_standby(const topology::Instance& i, const agent::Seen& seen) {
+    if (!seen.status.standby_signal) return false;
+    switch (seen.status.state) {
+        case agent::ServerState::down:
+        case agent::ServerState::starting:
+        case agent::ServerState::stopping:
+            return true;
+        default:
+            return i.health.last_answer < seen.heard - seen.status.in_state;
+    }
+}
+
 /// A former primary that comes back with its agent is ended before anything else: on its older branch it
 /// would take writes that nobody else has. One that is only kept down must stay so until it has a new role.
 void Impl::end_former_primaries(Watched& watched) {
@@ -268,7 +282,7 @@ void Impl::end_former_primaries(Watched& watched) {
             if (!watched.recovering) withhold(i->key, false);
             continue;
         }
-        if (seen->status.job) continue;
+        if (seen->status.job || starts_as_standby(*i, *seen)) continue;
         if (seen->status.state == agent::ServerState::no_data || !was_replaced(cluster, *i)) continue;
         withhold(i->key, true);
         auto& last = watched.fenced_at[i->key];

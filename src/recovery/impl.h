@@ -217,7 +217,9 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
                              const agent::Seen& seen);
     void keep_grant(Watched& watched);
     Task<void> give_grant(std::string id, InstanceKey key, agent::Grant grant);
+    bool was_asked_to_lead(const store::Recovery& r, const topology::Instance& i) const;
     bool was_replaced(const topology::Cluster& cluster, const topology::Instance& i) const;
+    static bool starts_as_standby(const topology::Instance& i, const agent::Seen& seen);
     void end_former_primaries(Watched& watched);
     Task<void> end_former_primary(InstanceKey key, std::string cluster_name);
     std::optional<std::string> reason_to_start(Watched& watched, const topology::Instance& primary,
@@ -315,6 +317,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<bool> answers_as_primary(SwitchoverPtr s);
     Task<bool> start_again(SwitchoverPtr s);
     Task<void> undo_switchover(SwitchoverPtr s, std::string why);
+    Task<void> standbys_return(SwitchoverPtr s);
     SwitchoverPtr switchover_of(store::Recovery record) const;
     Task<void> resume_switchover(store::Recovery record);
     Task<void> go_on_or_back(SwitchoverPtr s);
