@@ -65,6 +65,7 @@ constexpr Token tokens[] = {
     {"pattern", "pattern", [](const Options& o) { return percent_encode(o.pattern); }},
     {"uid", "uid", [](const Options& o) { return percent_encode(o.uid); }},
     {"alias", "alias", [](const Options& o) { return percent_encode(o.new_alias); }},
+    {"at", "at", [](const Options& o) { return percent_encode(o.at); }},
     {"path", "path", raw_path},
 };
 

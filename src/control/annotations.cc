@@ -232,7 +232,7 @@ Task<Result<std::string>> Manager::reload_configuration(std::string extra_file) 
     for (const auto& w : outcome->warnings)
         spdlog::warn("{}", w.text);
     config_ = std::make_shared<const config::Config>(std::move(outcome->values));
-    recovery_options_ = recovery_options(*config_, parts_.hostname, parts_.token);
+    recovery_options_ = recovery_options_now();
     recovery_->set_options(recovery_options_);
     discovery_->set_options(discovery_options(*config_));
     if (parts_.apply_outside) parts_.apply_outside(*config_);

@@ -12,6 +12,8 @@ namespace baton::control {
 discovery::Options discovery_options(const config::Config& config);
 recovery::Options recovery_options(const config::Config& config, const std::string& hostname,
                                    const std::string& token);
+/// Whether one of the cluster filters `entries` matches.
+std::function<bool(const topology::Cluster&)> cluster_predicate(const std::vector<std::string>& entries);
 /// How the manager and the doctor log in to PostgreSQL.
 engine::postgresql::Login login(const config::Config& config);
 store::Limits store_limits(const config::Config& config);

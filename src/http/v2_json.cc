@@ -170,6 +170,7 @@ void write_plan(JsonWriter& out, const control::View& view, const plan::Plan& pl
     out.end_array().key("Lost");
     write_keys(out, plan.lost);
     write_strings(out, "Remarks", plan.remarks);
+    write_strings(out, "Obstacles", plan.obstacles);
     out.field("Text", plan.text()).end_object();
 }
 

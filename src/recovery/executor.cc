@@ -120,6 +120,12 @@ Task<Result<void>> Executor::act(const std::string& cluster_id, StepOutcome& out
             auto actor = engine_.make_actor(step.target);
             co_return co_await actor->set_synchronous_standby_names(step.argument, deadline);
         }
+        case plan::StepKind::checkpoint: {
+            auto actor = engine_.make_actor(step.target);
+            co_return co_await actor->checkpoint(deadline);
+        }
+        default:
+            break;  // those of a switchover need more than a session to the server
     }
     co_return fail(ErrorKind::internal, "unknown step", step.target.text());
 }

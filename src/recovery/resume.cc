@@ -124,6 +124,7 @@ Task<void> Impl::resume_primary(CasePtr c) {
         if (const auto* successor = promoted_instance(*cluster, *c)) {
             c->record.successor = successor->key;
             c->journal->note(fmt::format("{} leads: rewiring what is left", successor->key.text()));
+            lead_clients(*c);
             save(*c);
             std::vector<Task<int>> side_by_side;
             side_by_side.push_back(rewire(c, phases(plan_survivors(*cluster, *c, successor->key))));

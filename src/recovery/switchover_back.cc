@@ -13,6 +13,7 @@ namespace {
 constexpr milliseconds start_deadline{30000};
 constexpr milliseconds stop_at_once{5000};
 constexpr milliseconds clear_deadline{2000};
+constexpr milliseconds standbys_back{2000};
 constexpr milliseconds back_pause{50};
 /// A primary whose agent is away for longer, and that does not answer, is left to the failover.
 constexpr seconds agent_returns{2};
@@ -84,12 +85,36 @@ Task<bool> Impl::start_again(SwitchoverPtr s) {
     co_return false;
 }
 
+/// Standbys would wait for as long as wal_retrieve_retry_interval before they look for the primary again, and
+/// until they stream their timelines are not known for sure.
+Task<void> Impl::standbys_return(SwitchoverPtr s) {
+    const auto cluster = observer_.cluster(s->request.cluster_id);
+    if (!cluster) co_return;
+    std::vector<Task<Result<void>>> nudges;
+    std::vector<plan::Step> steps;
+    std::vector<std::unique_ptr<engine::Actor>> actors;
+    for (const auto* i : cluster->replicas_of(s->primary)) {
+        if (!i->health.ok()) continue;
+        steps.push_back({.kind = plan::StepKind::verify_streaming,
+                         .target = i->key,
+                         .upstream = s->primary,
+                         .deadline = standbys_back,
+                         .what = fmt::format("{} streams from {} again", i->key.text(), s->primary.text())});
+        if (i->replicating()) continue;
+        actors.push_back(engine_.make_actor(i->key));
+        nudges.push_back(actors.back()->restart_receiver(clock_.now() + standbys_back));
+    }
+    co_await gather(clock_, std::move(nudges));
+    if (!steps.empty()) co_await executor_.run_phase(s->request.cluster_id, std::move(steps), s->c->journal);
+}
+
 /// Back to where it began. The clients go on when the primary is back, or when their time is up.
 Task<void> Impl::undo_switchover(SwitchoverPtr s, std::string why) {
     s->c->journal->note("going back, since nobody was asked to promote himself: " + why);
-    if (s->stop_ordered && !(co_await start_again(s)))
-        s->c->record.errors.push_back("the old primary is down");
+    const bool back = s->stop_ordered && co_await start_again(s);
+    if (s->stop_ordered && !back) s->c->record.errors.push_back("the old primary is down");
     co_await release_clients(s);
+    if (back) co_await standbys_return(s);
     if (!s->clear) co_return;
     s->clear = false;
     // Nothing waits for it; a failure shows in its agent's state.

@@ -291,17 +291,22 @@ Task<Reached> Impl::promotion_settled(SwitchoverPtr s, StepOutcome outcome) {
 
 /// It was asked to promote itself: does it lead, is it out of the question, or can nobody tell?
 Task<Reached> Impl::settle(SwitchoverPtr s, std::string error, MonoTime deadline) {
-    for (;; co_await clock_.sleep_for(settle_pause)) {
+    for (bool started = false;; co_await clock_.sleep_for(settle_pause)) {
         co_await observer_.look_again({s->candidate}, clock_.now() + look_deadline);
         const auto cluster = observer_.cluster(s->request.cluster_id);
         const auto* i = cluster ? cluster->find(s->candidate) : nullptr;
         if (i != nullptr && i->health.ok() && i->is_primary()) co_return Reached{};
-        // Its agent keeps it down, and its control file would say that it had left recovery.
         const auto* seen = agent::connected(agents_, s->candidate);
         const bool down = seen != nullptr && seen->status.state == topology::ServerState::down;
-        if (down && seen->status.control.state.find("recovery") != std::string::npos)
+        // A server that is promoted removes the file before it takes its first write (xlog.c, StartupXLOG).
+        if (down && seen->status.standby_signal)
             co_return Reached{Settled::never_did,
                               s->candidate.text() + " died before it was promoted: " + error};
+        if (down && !std::exchange(started, true)) {
+            s->c->journal->note(s->candidate.text() + " died, and may have led before: it is started again");
+            co_await start_once(s->candidate);
+            continue;
+        }
         if (clock_.now() >= deadline || stopped_)
             co_return Reached{
                 Settled::in_doubt,

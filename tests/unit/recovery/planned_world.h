@@ -160,6 +160,7 @@ class PlannedWorld final : public Observer,
         seen.status.system_identifier = system_id;
         seen.status.state = n.running ? topology::ServerState::running : topology::ServerState::down;
         seen.status.hold = n.hold;
+        seen.status.standby_signal = !n.primary;
         seen.status.control = n.control;
         return &seen;
     }

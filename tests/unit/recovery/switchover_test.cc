@@ -130,6 +130,20 @@ TEST(Switchover, goes_on_where_the_answer_to_the_promotion_was_lost) {
     EXPECT_TRUE(w.logged("follow s2 of s1"));
 }
 
+TEST(Switchover, starts_a_candidate_again_that_may_have_led) {
+    PlannedWorld w;
+    w.failures["promote s1"] = error(ErrorKind::broken);
+    w.before["promote s1"] = [&w] {
+        w.nodes["s1"].primary = true;
+        w.nodes["s1"].timeline = 2;
+        w.crash("s1");
+    };
+    ASSERT_TRUE(w.switch_over()->recovery.successor) << w.journal();
+    EXPECT_TRUE(w.logged("start s1"));
+    EXPECT_FALSE(w.logged("start p")) << "what the other one acknowledged would be lost";
+    EXPECT_THAT(w.writers(), ElementsAre("s1"));
+}
+
 TEST(Switchover, does_without_a_checkpoint_that_it_may_not_ask_for) {
     PlannedWorld w;
     w.failures["checkpoint p"] = error(ErrorKind::privilege);
