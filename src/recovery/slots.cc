@@ -21,11 +21,7 @@ constexpr size_t members_limit = 10'000;
 }  // namespace
 
 void SlotKeeper::consider(const topology::ClusterPtr& cluster) {
-    if (stopped_ || !cluster) return;
-    if (!wanted(*cluster)) {
-        watches_.erase(cluster->id);
-        return;
-    }
+    if (stopped_ || !cluster || !wanted(*cluster)) return;
     auto& watch = watches_[cluster->id];
     note_members(watch, *cluster);
     if (watch.working || means_.clock.now() < watch.next) return;
@@ -49,6 +45,7 @@ bool SlotKeeper::wanted(const topology::Cluster& cluster) const {
 /// How long somebody has been gone counts from when this manager saw it last, or began to look.
 void SlotKeeper::note_members(Watch& watch, const topology::Cluster& cluster) const {
     const auto now = means_.clock.now();
+    watch.looked = now;
     for (const auto& i : cluster.instances) {
         if (i->health.ok()) watch.seen.insert_or_assign(i->key, now);
     }
@@ -64,7 +61,7 @@ std::vector<plan::SlotDeed> SlotKeeper::plan(Watch& watch, const topology::Clust
                             .gone_for =
                                 [&](const InstanceKey& member) {
                                     const auto at = watch.seen.find(member);
-                                    return at == watch.seen.end() ? Duration{} : now - at->second;
+                                    return at == watch.seen.end() ? Duration{} : watch.looked - at->second;
                                 },
                             .member_ttl = options_.member_ttl};
     for (const auto& [key, slot] : means_.store.state().member_slots) {

@@ -45,6 +45,7 @@ class SlotKeeper : public std::enable_shared_from_this<SlotKeeper> {
   private:
     struct Watch {
         MonoTime next{};
+        MonoTime looked{};
         bool working = false;
         std::map<InstanceKey, MonoTime> seen;                            ///< members: when last
         std::map<std::pair<InstanceKey, std::string>, MonoTime> failed;  ///< slot -> not again before

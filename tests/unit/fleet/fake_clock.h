@@ -11,7 +11,7 @@
 namespace baton::fleet::testing {
 
 /// A clock that stands still until it is moved.
-class FakeClock final : public Clock {
+class FakeClock : public Clock {
   public:
     MonoTime now() const override { return now_; }
     WallTime wall() const override {

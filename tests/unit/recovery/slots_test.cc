@@ -45,7 +45,13 @@ class SlotKeeperTest : public ::testing::Test {
         return all;
     }
 
-    FakeClock clock;
+    /// Time goes on while one looks.
+    struct MovingClock : FakeClock {
+        MonoTime now() const override { return FakeClock::now() + std::chrono::microseconds(++looks); }
+        mutable int64_t looks = 0;
+    };
+
+    MovingClock clock;
     Log log;
     FakeEngine engine{log};
     FakeAgents agents{log};
@@ -110,6 +116,20 @@ TEST_F(SlotKeeperTest, drops_what_belongs_to_somebody_who_is_gone) {
     EXPECT_EQ(log.back(), "p: drop-slot s");
     EXPECT_THAT(remembered(), ElementsAre("p on s"));
     EXPECT_THAT(store->state().audit.rbegin()->second.message, HasSubstr("has not been seen for"));
+}
+
+TEST_F(SlotKeeperTest, counts_on_while_nothing_can_be_done) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere, .member_ttl = seconds(60)});
+    look(two());
+    auto alone = two();
+    alone.on("s").down().on("p").with(
+        [](auto&, Observation& o) { o.slots = {{.name = "s", .restart = lsn("1/0")}}; });
+    auto nobody = alone;
+    nobody.on("p").down();
+    for (int i = 0; i < 12; ++i)
+        look(nobody);
+    look(alone);
+    EXPECT_EQ(log.back(), "p: drop-slot s");
 }
 
 TEST_F(SlotKeeperTest, does_not_insist_where_it_may_not) {
