@@ -7,7 +7,8 @@ import time
 
 import psycopg2
 
-COMMIT = "SELECT pg_logical_emit_message(true, 'lab', 'witness')"  # a transaction in the WAL, and no table needed
+# A transaction in the WAL for which no table is needed; NULL from a standby.
+COMMIT = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_logical_emit_message(true, 'lab', 'witness') END"
 
 
 class Witness:
@@ -45,11 +46,9 @@ class Witness:
                     self._connection = self.node.connect(timeout_s=2)
                 with self._connection.cursor() as cursor:
                     cursor.execute(COMMIT)
-                self.acknowledged.append(time.monotonic())
-            except psycopg2.errors.ReadOnlySqlTransaction:
-                pass  # a standby; the connection is good
-            except psycopg2.errors.ObjectNotInPrerequisiteState:
-                pass
+                    committed = cursor.fetchone()[0] is not None
+                if committed:
+                    self.acknowledged.append(time.monotonic())
             except psycopg2.Error:
                 self._close()
             self._stop.wait(self.interval_s)

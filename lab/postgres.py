@@ -28,7 +28,7 @@ HBA = """\
 local all         all        trust
 local replication all        trust
 host  all         all        all scram-sha-256
-host  replication replicator all scram-sha-256
+host  replication replicator,baton all scram-sha-256
 """
 
 # fsync is off because the machine is not what fails in the lab; everything that matters for a failover is as in earnest.
