@@ -69,6 +69,7 @@ TEST(DiscoveryOptions, AliasesFromTheName) {
 TEST(RecoveryOptions, FromTheUsersKeys) {
     const auto o = recovery_options(read(R"({
         "ReasonableReplicationLagSeconds": 11, "PrimaryStartTimeoutSeconds": 12,
+        "DiskSpaceNoticePercent": 50, "DiskSpaceLowPercent": 60, "DiskSpaceCriticalPercent": 0,
         "MaximumLagOnFailoverBytes": 13, "MaximumStandbyDisconnectedSeconds": 14,
         "PreventCrossDataCenterMasterFailover": true, "PreventCrossRegionMasterFailover": true,
         "PostgreSQLManageSlots": false, "SynchronousFailoverPolicy": "keep", "PromotionTimeoutSeconds": 15,
@@ -79,6 +80,9 @@ TEST(RecoveryOptions, FromTheUsersKeys) {
                                     "manager1", "token1");
     EXPECT_EQ(o.analysis.reasonable_lag_seconds, 11);
     EXPECT_EQ(o.analysis.primary_start_timeout, seconds(12));
+    EXPECT_EQ(o.analysis.disk_notice_percent, 50);
+    EXPECT_EQ(o.analysis.disk_low_percent, 60);
+    EXPECT_EQ(o.analysis.disk_critical_percent, 0);
     EXPECT_EQ(o.plan.maximum_lag_bytes, 13U);
     EXPECT_EQ(o.plan.maximum_disconnected, seconds(14));
     EXPECT_TRUE(o.plan.prevent_cross_data_center);
