@@ -93,7 +93,8 @@ Campaign run_many(const CampaignOptions& options) {
         while (!(options.stop_at_first && found)) {
             const auto at = next++;
             if (at >= options.runs) break;
-            const auto story = draw_story(options.first + at);
+            const auto seed = options.first + at;
+            const auto story = options.agents ? draw_story_with_agents(seed) : draw_story(seed);
             const auto outcome = run(story);
             if (outcome.failed()) found = true;
             mine.add(story, outcome);

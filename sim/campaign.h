@@ -14,6 +14,7 @@ struct CampaignOptions {
     uint64_t first = 1;
     uint64_t runs = 1;
     unsigned jobs = 1;
+    bool agents = false;         ///< stories with host agents
     bool stop_at_first = false;  ///< violation
 };
 

@@ -247,7 +247,7 @@ void Process::kill() {
 }
 
 bool Process::run_one() {
-    if (ready_.empty()) return false;
+    if (frozen_ || ready_.empty()) return false;
     auto next = std::move(ready_.front());
     ready_.pop_front();
     running_ = true;

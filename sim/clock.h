@@ -123,6 +123,10 @@ class Process final : public Clock {
     std::unique_ptr<Timer> make_timer() override;
     asio::any_io_executor executor() override;
 
+    /// SIGSTOP and SIGCONT: what comes meanwhile waits for it.
+    void freeze(bool on) { frozen_ = on; }
+    bool frozen() const { return frozen_; }
+
     /// Somebody sets the wall clock; the monotonic one knows nothing of it.
     void jump_wall(Duration by) { setting_.wall_ahead += by; }
     const ClockSetting& setting() const { return setting_; }
@@ -154,6 +158,7 @@ class Process final : public Clock {
     Duration wall_since_{};  ///< what the wall clock showed beyond first day then, jumps aside
     bool alive_ = true;
     bool running_ = false;  ///< one of its handlers
+    bool frozen_ = false;
     std::unique_ptr<Context> context_ = std::make_unique<Context>();
     std::deque<Ready> ready_;
 };

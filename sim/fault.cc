@@ -43,6 +43,12 @@ constexpr FaultInfo table[] = {
     {kill_manager_lost, "kill-manager-lost", 3, "the manager is killed; its record is lost"},
     {jump_wall, "jump-wall", 4, "the manager's wall clock jumps"},
     {break_dns, "break-dns", 3, "names do not resolve"},
+    // Drawn in stories with agents only, and by other weights.
+    {kill_agent, "kill-agent", 0, "the host agent is killed (with --agents)"},
+    {freeze_agent, "freeze-agent", 0, "SIGSTOP to the host agent (with --agents)"},
+    {cut_agent, "cut-agent", 0, "silence between the host agent and the manager (with --agents)"},
+    {disk_full, "disk-full", 0, "writes to a server's disk fail (with --agents)"},
+    {disk_hung, "disk-hung", 0, "writes to a server's disk do not end (with --agents)"},
 };
 
 std::string trigger_text(const Fault& f) {

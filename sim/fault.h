@@ -41,7 +41,12 @@ enum class FaultKind : uint8_t {
     kill_manager_old,   ///< it comes back with a record from before the faults
     kill_manager_lost,  ///< it comes back with nothing
     jump_wall,          ///< the manager's wall clock jumps by `amount` seconds
-    break_dns           ///< names do not resolve
+    break_dns,          ///< names do not resolve
+    kill_agent,         ///< kill -9 of the host agent; its supervisor starts it again unless it lasts
+    freeze_agent,       ///< SIGSTOP to the host agent
+    cut_agent,          ///< silence between the host agent and the manager; its host reaches it
+    disk_full,          ///< writes to the server's disk fail, and its agent says so
+    disk_hung           ///< writes to the server's disk do not end, the agent's own in half of them
 };
 
 /// One row of the table of faults.

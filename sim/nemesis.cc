@@ -103,6 +103,12 @@ Nemesis::End Nemesis::act(const Fault& fault) {
         case jump_wall:
         case break_dns:
             return on_manager(fault);
+        case kill_agent:
+        case freeze_agent:
+        case cut_agent:
+        case disk_full:
+        case disk_hung:
+            return on_agent(fault, world_[host_of(fault.target)]);
         default:
             return on_server(fault, world_[host_of(fault.target)]);
     }
@@ -130,10 +136,10 @@ Nemesis::End Nemesis::on_server(const Fault& fault, Server& server) {
             return start;
         case hang:
             server.hang();
-            return [&server] { server.resume(); };
+            return [this, &server] { resume(server); };
         case hang_postmaster:
             server.hang_postmaster();
-            return [&server] { server.resume(); };
+            return [this, &server] { resume(server); };
         case fill_connections:
             note("too many clients");
             server.exhaust_connections(true);
@@ -168,6 +174,41 @@ Nemesis::End Nemesis::on_server(const Fault& fault, Server& server) {
             return [&server] { server.forbidden.erase("follow"); };
         default:
             return nullptr;
+    }
+}
+
+/// What its agent has stopped nobody else lets go on.
+void Nemesis::resume(Server& server) {
+    const auto* agents = world_.host_agents();
+    if (agents == nullptr || !agents->holds_still(server)) server.resume();
+}
+
+/// A world without agents knows nothing of them.
+Nemesis::End Nemesis::on_agent(const Fault& fault, Server& server) {
+    using enum FaultKind;
+    auto* agents = world_.host_agents();
+    if (agents == nullptr) return nullptr;
+    const auto name = server.key().host;
+    world_.trace().note("nemesis", fmt::format("{} {}", info(fault.kind).name, name));
+    switch (fault.kind) {
+        case kill_agent: {
+            const bool stays_away = fault.lasts == Duration{} || fault.lasts > seconds(2);
+            agents->kill(name, !stays_away);
+            if (!stays_away) return nullptr;
+            return [agents, name] { agents->start(name); };
+        }
+        case freeze_agent:
+            agents->freeze(name, true);
+            return [agents, name] { agents->freeze(name, false); };
+        case cut_agent:
+            agents->cut(name, true);
+            return [agents, name] { agents->cut(name, false); };
+        default: {
+            const bool full = fault.kind == disk_full;
+            agents->break_disk(name, full ? topology::DiskHealth::full : topology::DiskHealth::hung,
+                               !full && random_.chance(50));
+            return [agents, name] { agents->mend_disk(name); };
+        }
     }
 }
 
@@ -315,6 +356,12 @@ void Nemesis::start(Server& server) {
     });
     if (over_ && !story_.former_returns && !server.in_recovery() && other) return;
     world_.network().set_host(server.key().host, true);
+    if (auto* agents = world_.host_agents()) {
+        // It comes before any server of its host does.
+        agents->power_is_back(server.key().host);
+        world_.after(milliseconds(100), [&server] { server.start(); });
+        return;
+    }
     server.start();
 }
 

@@ -50,6 +50,8 @@ class Nemesis final : public Watcher {
     static bool apart(const Fault& fault, const std::string& a, const std::string& b);
     std::vector<std::pair<std::string, std::string>> pairs(const Fault& fault) const;
     End on_manager(const Fault& fault);
+    End on_agent(const Fault& fault, Server& server);
+    void resume(Server& server);
     End flapping(const Fault& fault);
     std::string host_of(const std::string& target, const std::string& unlike = {}) const;
     void start(Server& server);

@@ -153,6 +153,43 @@ void Server::reclone(Server& from, bool with_slot, Duration takes) {
     });
 }
 
+/// From an agent: whatever it was, it starts as a standby now.
+void Server::become_standby_of(const InstanceKey& upstream, const std::string& slot) {
+    in_recovery_ = true;
+    conninfo = {};
+    conninfo.hosts = {upstream};
+    conninfo.user = "repl";
+    conninfo.application_name = key_.host;
+    settings.default_transaction_read_only = false;
+    settings.primary_slot_name = slot;
+}
+
+bool Server::take_copy_of(const Server& from) {
+    const bool there = from.running() && !from.hung_ && from.key_ != key_ &&
+                       ground_.network.between(host_, from.host_) == Link::up;
+    if (!there || listens()) return false;
+    note(fmt::format("has what {} has", from.key_.text()));
+    slots_.clear();
+    partial_end_ = {};
+    half_copied_.reset();
+    oldest_wal_ = {};
+    replay_paused_ = receiver_wanted_ = false;
+    upstream_lost_at_.reset();
+    branch_ = from.branch_;
+    position_ = replayed_ = from.position_;
+    settings.synchronous_standby_names = from.settings.synchronous_standby_names;
+    return true;
+}
+
+void Server::stall_writes(bool on) {
+    note(on ? "its disk takes no writes" : "its disk is well");
+    writes_stall_ = on;
+    changed();
+    if (on) return;
+    for (auto& write : std::exchange(stalled_writes_, {}))
+        write();
+}
+
 void Server::finish_reclone(Server& from, bool with_slot) {
     if (!from.running() || from.hung_ || ground_.network.between(host_, from.host_) != Link::up) {
         return note(fmt::format("the copy of {} comes to nothing", from.key_.text()));

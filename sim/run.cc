@@ -57,6 +57,7 @@ class Telling {
         if (layout.several_hosts) look_for_the_primary();
         prepare(p);
         world_.manager_clock({.drift_ppm = layout.manager_drift_ppm});
+        if (layout.agents) world_.guard_hosts(layout.agent_drift_ppm);
         if (layout.router) world_.router();
         world_.client(layout.write_pause);
     }

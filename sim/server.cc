@@ -80,6 +80,7 @@ void Server::drop_processes(State next) {
     commits_.clear();
     held_.clear();
     blocked_looks_.clear();
+    stalled_writes_.clear();
     stop_receiver();
     changed();
 }
@@ -270,6 +271,10 @@ void Server::write(uint64_t row, Reply reply) {
             fail(ErrorKind::sql, "cannot execute INSERT in a read-only transaction", key_.text(), "25006"));
     }
     if (stopping_ == Stopping::fast) return;
+    if (writes_stall_) {
+        stalled_writes_.emplace_back([this, row, reply = std::move(reply)] { write(row, reply); });
+        return;
+    }
     later(draw(pace.flush), [this, row, reply = std::move(reply)] {
         if (stopping_ == Stopping::fast) return;
         position_.value += 128;

@@ -79,6 +79,12 @@ class Server {
     /// An operator wipes it, dead or alive, and makes it a standby of `from`, which takes so long.
     void reclone(Server& from, bool with_slot, Duration takes = seconds(2));
     void restart();
+    /// Its agent makes its directory that of a standby; dead.
+    void become_standby_of(const InstanceKey& upstream, const std::string& slot);
+    /// Dead: its contents become those of `from`, which must run and be in reach. False: nothing was done.
+    bool take_copy_of(const Server& from);
+    /// Its disk takes no writes: what is to be written waits.
+    void stall_writes(bool on);
     void power_off();  ///< the host vanishes
     void power_on();
     void hang();             ///< SIGSTOP to every process
@@ -128,6 +134,8 @@ class Server {
                         Reply reply);
 
     // For checkers and tests.
+    /// Another one with each start and each end of its processes.
+    uint64_t life() const { return life_; }
     /// Answers those who come anew: not dead, starting, stopped or full.
     bool serves() const {
         return running() && stopping_ == Stopping::no && !hung_for_new_sessions() && !connections_exhausted_;
@@ -275,6 +283,8 @@ class Server {
     bool looks_blocked_ = false;
     Stopping stopping_ = Stopping::no;
     bool promotions_stall_ = false;
+    bool writes_stall_ = false;
+    std::vector<std::function<void()>> stalled_writes_;
     std::vector<std::weak_ptr<Connection>> sessions_;
     std::vector<std::function<void()>> blocked_looks_;
     std::vector<Action> held_;  ///< what the stopped processes would have done meanwhile

@@ -400,6 +400,7 @@ std::string Layout::text() const {
     if (manager_drift_ppm != 0)
         out += fmt::format("; the manager's clock drifts by {} ppm", manager_drift_ppm);
     if (configuration.contains("PreFailover")) out += "; hooks";
+    if (agents) out += fmt::format("; agents, their clocks drift by up to {} ppm", agent_drift_ppm);
     return out;
 }
 

@@ -32,6 +32,8 @@ struct Layout {
     Duration write_pause{};      ///< between a client's rows; 0 = an idle cluster
     std::string configuration;   ///< text of the manager's configuration file
     int manager_drift_ppm = 0;
+    bool agents = false;          ///< a host agent beside each server
+    int agent_drift_ppm = 0;      ///< the clocks of their hosts run wrong by up to this much
     int recovery_block_s = 3600;  ///< RecoveryPeriodBlockSeconds, also in `configuration`
 
     std::string text() const;
@@ -49,5 +51,7 @@ struct Story {
 };
 
 Story draw_story(uint64_t seed);
+/// The same with an agent beside each server, and with what happens to agents.
+Story draw_story_with_agents(uint64_t seed);
 
 }  // namespace baton::sim

@@ -32,6 +32,8 @@ class Watcher {
     virtual void deed(const Server& /*server*/, std::string_view /*verb*/, const std::string& /*detail*/) {}
     /// A command took its place in the manager's record. Not on disk yet: see World::disk().
     virtual void journalled(const store::Command& /*command*/) {}
+    /// The lease of this server has ended: its agent stops it.
+    virtual void lease_ended(const Server& /*server*/) {}
     virtual void manager_started() {}
     virtual void manager_ended() {}
     /// Something on which reach, life or streaming depends may have changed.

@@ -29,27 +29,40 @@ std::string text_of(const boost::json::object& object, std::string_view key) {
 
 ManagerProcess::ManagerProcess(Ground& ground, const config::Config& config,
                                std::shared_ptr<store::State> disk, int life, const SimProcesses& hooks,
-                               const ClockSetting& clock, agent::Agents& agents)
+                               const ClockSetting& clock, agent::Agents& agents, HostAgents* hosts)
     : ground_(ground),
       process_(std::make_unique<Process>(ground.scheduler, clock)),
       engine_(ground, *process_, "manager"),
       hooks_(ground, *process_),
       store_(ground.scheduler, *process_, std::move(disk), ground.seed + static_cast<uint64_t>(life),
-             control::store_limits(config), [this](const store::Command& c) { observe(c); }) {
+             control::store_limits(config), [this](const store::Command& c) { observe(c); }),
+      house_(hosts == nullptr ? nullptr : hosts->house(*process_, store_)) {
     hooks_.play = hooks.play;
     hooks_.log = hooks.log;
-    manager_ = std::make_unique<control::Manager>(control::Parts{.clock = *process_,
-                                                                 .engine = engine_,
-                                                                 .store = store_,
-                                                                 .processes = hooks_,
-                                                                 .hostname = "manager",
-                                                                 .token = fmt::format("life-{}", life),
-                                                                 .configuration_files = {},
-                                                                 .apply_outside = {},
-                                                                 .agents = agents},
-                                                  config);
+    manager_ =
+        std::make_unique<control::Manager>(control::Parts{.clock = *process_,
+                                                          .engine = engine_,
+                                                          .store = store_,
+                                                          .processes = hooks_,
+                                                          .hostname = "manager",
+                                                          .token = fmt::format("life-{}", life),
+                                                          .configuration_files = {},
+                                                          .apply_outside = {},
+                                                          .agents = house_ ? house_->registry() : agents},
+                                           config);
     manager_->subscribe([this](const control::Event& event) { tell(event); });
     manager_->start();
+    if (!house_) return;
+    house_->registry().names_of([this](const InstanceKey& key) { return names_of(key); });
+    house_->begin();
+}
+
+std::vector<InstanceKey> ManagerProcess::names_of(const InstanceKey& key) const {
+    const auto known = manager_->view()->topology->find_instance(key);
+    if (!known) return {};
+    auto names = known->aliases;
+    names.push_back(known->key);
+    return names;
 }
 
 /// The event loop goes first: its coroutines may hold what the manager owns, and none of them runs again.
@@ -179,14 +192,21 @@ const config::Config& World::config() {
 
 void World::start_manager() {
     manager_ = std::make_unique<ManagerProcess>(ground_, config(), disk_, ++lives_, hooks_, manager_clock_,
-                                                *agents_);
+                                                *agents_, host_agents_.get());
     ground_.tell(&Watcher::manager_started);
 }
 
 void World::kill_manager() {
     ground_.trace.note("manager", "killed");
+    if (host_agents_) host_agents_->house_is(nullptr);
     manager_.reset();
     ground_.tell(&Watcher::manager_ended);
+}
+
+HostAgents& World::guard_hosts(int drift_ppm) {
+    host_agents_ = std::make_unique<HostAgents>(ground_, servers_, drift_ppm);
+    host_agents_->begin();
+    return *host_agents_;
 }
 
 void World::heal() {

@@ -6,6 +6,7 @@
 
 #include "base/async.h"
 #include "control/manager.h"
+#include "sim/agents.h"
 #include "sim/client.h"
 #include "sim/engine.h"
 #include "sim/processes.h"
@@ -22,7 +23,7 @@ class ManagerProcess {
   public:
     ManagerProcess(Ground& ground, const config::Config& config, std::shared_ptr<store::State> disk, int life,
                    const SimProcesses& hooks, const ClockSetting& clock = {},
-                   agent::Agents& agents = agent::no_agents());
+                   agent::Agents& agents = agent::no_agents(), HostAgents* hosts = nullptr);
     ~ManagerProcess();
     control::Manager& manager() { return *manager_; }
     Process& process() { return *process_; }
@@ -31,12 +32,14 @@ class ManagerProcess {
   private:
     void tell(const control::Event& event);
     void observe(const store::Command& command);
+    std::vector<InstanceKey> names_of(const InstanceKey& key) const;
 
     Ground& ground_;
     std::unique_ptr<Process> process_;
     SimEngine engine_;
     SimProcesses hooks_;
     SimStore store_;
+    std::unique_ptr<AgentHouse> house_;
     std::unique_ptr<control::Manager> manager_;
 };
 
@@ -79,6 +82,11 @@ class World {
     void break_dns(bool on) { ground_.names.everybody.fails = on; }
     NameService& names() { return ground_.names; }
 
+    /// An agent beside each server, over the network; before the manager starts. Their hosts' clocks run
+    /// wrong by up to `drift_ppm`.
+    HostAgents& guard_hosts(int drift_ppm = 0);
+    /// Null: there are none.
+    HostAgents* host_agents() const { return host_agents_.get(); }
     /// Of managers that start later.
     void use_agents(agent::Agents& agents) { agents_ = &agents; }
     void start_manager();
@@ -147,6 +155,7 @@ class World {
     SimProcesses hooks_;
     std::vector<SimProcesses::Ran> hooks_run_;
     std::shared_ptr<store::State> disk_ = std::make_shared<store::State>();
+    std::unique_ptr<HostAgents> host_agents_;
     std::unique_ptr<ManagerProcess> manager_;
     agent::Agents* agents_ = &agent::no_agents();
     int lives_ = 0;

@@ -21,9 +21,9 @@ void Checker::violated(std::string text) {
 }
 
 const std::vector<CheckerInfo>& checkers() {
-    static const std::vector<CheckerInfo> all{one_history, no_lost_rows, no_false_failover,      converges,
-                                              explained,   bounded,      one_recovery_at_a_time, wishes,
-                                              moves,       outcomes};
+    static const std::vector<CheckerInfo> all{
+        one_history, no_lost_rows, no_false_failover, converges, explained, bounded, one_recovery_at_a_time,
+        wishes,      moves,        outcomes,          fenced};
     return all;
 }
 

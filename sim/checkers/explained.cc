@@ -19,7 +19,7 @@ constexpr seconds leads_for{30};
 /// and in it the step that names this deed. All other deeds can be undone. For them the record (which the
 /// disk has within milliseconds) says why, no later than the deed: an open recovery of that cluster, or for a
 /// standby that is led back or whose receiver is tried, a problem that was noted, and not ended before the
-/// deed can have been on its way.
+/// deed can have been on its way; for a slot that is kept for a member, that it is one.
 class Explained final : public Checker {
   public:
     explicit Explained(Examined examined) : Checker(examined, explained.name) { recall(); }
@@ -51,6 +51,7 @@ class Explained final : public Checker {
             verb == "follow" || verb == "restart_receiver" || verb == "create_slot" || verb == "drop_slot";
         const bool in_trouble = !troubled_.empty() || world().now() - trouble_ended_ < on_its_way;
         if (of_standby && in_trouble) return;
+        if (verb.ends_with("_slot") && kept_for_members_.contains({world().find(s.key()), detail})) return;
         if (of_standby && led_at_ && world().now() - *led_at_ < leads_for) return;
         violated(fmt::format("{} {} on {}, and the record does not say why", verb, detail, s.key().text()));
     }
@@ -61,7 +62,10 @@ class Explained final : public Checker {
         } else if (const auto* change = std::get_if<store::AddAnalysisChange>(&command)) {
             note(change->change);
         } else if (const auto* audit = std::get_if<store::AddAudit>(&command)) {
-            if (audit->entry.type == "reattach-replica") led_at_ = world().now();
+            if (audit->entry.type == "reattach-replica" || audit->entry.type == "rejoin-begin")
+                led_at_ = world().now();
+        } else if (const auto* slot = std::get_if<store::PutMemberSlot>(&command)) {
+            kept_for_members_.insert({world().find(slot->slot.holder), slot->slot.name});
         }
     }
 
@@ -97,6 +101,8 @@ class Explained final : public Checker {
 
     std::map<std::string, int64_t> open_;
     std::set<topology::InstanceKey> troubled_;
+    /// Slots that the record calls the manager's own: made where a standby may need them.
+    std::set<std::pair<const Server*, std::string>> kept_for_members_;
     MonoTime trouble_ended_{};
     std::optional<MonoTime> led_at_;  ///< an audit entry says which standby is led where it belongs
 };

@@ -15,5 +15,6 @@ extern const CheckerInfo bounded;
 extern const CheckerInfo wishes;
 extern const CheckerInfo moves;
 extern const CheckerInfo outcomes;
+extern const CheckerInfo fenced;
 
 }  // namespace baton::sim

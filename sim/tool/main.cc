@@ -28,6 +28,7 @@ constexpr std::string_view usage = R"(baton-sim: the manager against a simulated
       --from N                    the first seed (default 1)
       --jobs N                    threads (default 1)
       --first                     stop at the first violation
+      --agents                    stories with a host agent beside each server (with --seed, too)
   baton-sim --faults | --checkers | --defects
                                   list what can happen, what must hold, what can be broken on purpose
       --defect NAME               with a deliberate defect (only in a build with -DBATON_DEFECTS=ON)
@@ -36,7 +37,7 @@ constexpr std::string_view usage = R"(baton-sim: the manager against a simulated
 struct Arguments {
     std::optional<uint64_t> seed, runs;
     uint64_t from = 1, steps = 0, jobs = 1;
-    bool trace = false, log = false, shrink = false, first = false;
+    bool trace = false, log = false, shrink = false, first = false, agents = false;
     std::set<int> only;
     std::string list, defect;
 };
@@ -100,6 +101,8 @@ Result<Arguments> parse(std::span<char*> given) {
             a.shrink = true;
         } else if (option == "--first") {
             a.first = true;
+        } else if (option == "--agents") {
+            a.agents = true;
         } else if (option == "--faults" || option == "--checkers" || option == "--defects" ||
                    option == "--help") {
             a.list = option;
@@ -135,7 +138,7 @@ void print_violations(const std::vector<Violation>& violations) {
 }
 
 int one(const Arguments& a) {
-    auto story = draw_story(*a.seed);
+    auto story = a.agents ? draw_story_with_agents(*a.seed) : draw_story(*a.seed);
     if (!a.only.empty())
         std::erase_if(story.faults, [&](const Fault& f) { return !a.only.contains(f.number); });
     if (a.shrink) story = shrink(story);
@@ -150,8 +153,11 @@ int one(const Arguments& a) {
 
 int many(const Arguments& a) {
     const auto began = std::chrono::steady_clock::now();
-    const auto campaign = run_many(
-        {.first = a.from, .runs = *a.runs, .jobs = static_cast<unsigned>(a.jobs), .stop_at_first = a.first});
+    const auto campaign = run_many({.first = a.from,
+                                    .runs = *a.runs,
+                                    .jobs = static_cast<unsigned>(a.jobs),
+                                    .agents = a.agents,
+                                    .stop_at_first = a.first});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     fmt::print("{}", campaign.report(took.count()));
     int shown = 0;

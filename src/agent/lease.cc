@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/defect.h"
+
 namespace baton::agent {
 namespace {
 
@@ -63,7 +65,10 @@ LeaseVerdict LeaseHolder::verdict(MonoTime now) const {
 }
 
 std::optional<std::string> Voucher::promise(MonoTime now, milliseconds span) {
-    if (clear(now)) return "it may be promoted at any time";
+    if (clear(now)) {
+        if (defect("vouch-while-clear")) return std::nullopt;
+        return "it may be promoted at any time";
+    }
     // After its restart nobody knows what it promised; it counts as vouch_span.
     if (span > vouch_span) return fmt::format("nobody promises more than {} ms", vouch_span.count());
     promised_until_ = std::max(promised_until_, now + span + stop_margin);

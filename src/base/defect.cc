@@ -76,6 +76,12 @@ constexpr Defect table[] = {
      "one_recovery_at_a_time"},
     {"unbounded-steps", "Every look at a cluster adds a line to the journals of its recoveries.", "bounded"},
     {"unbounded-audit", "A blocked recovery is reported at every look instead of once.", "bounded"},
+    // agent, host: what binds a primary whose manager cannot be heard
+    {"promote-beside-lease", "A standby is promoted while the old primary's lease lasts.", "fenced"},
+    {"vouch-while-clear", "A standby's agent vouches although it stands clear.", "fenced"},
+    {"lease-from-answer-time",
+     "A lease is counted from when the answer came, not from when the heartbeat left.", "fenced"},
+    {"forget-grant-at-restart", "An agent that was restarted knows of no lease.", "fenced"},
 };
 
 }  // namespace

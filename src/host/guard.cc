@@ -232,6 +232,7 @@ Actions Guard::keep_down(MonoTime now) {
     }
     wake_by(now + kill_again);
     Actions a{.kill = true};
+    if (state_ == ServerState::stopping) return a;
     if (!sight_.postmaster) {
         a.why = fmt::format("{}: ending the processes that its postmaster left behind", options_.key.text());
     } else if (!quit_at_) {

@@ -46,7 +46,7 @@ agent::Status Guard::status(MonoTime now) const {
     s.last_failure = last_failure_;
     s.hold = said_hold_;
     s.quarantine = kept_.quarantine;
-    s.vouches = looked_ && sight_.standby_signal && !voucher_.clear(now);
+    s.vouches = looked_ && sight_.standby_signal && now < voucher_.promised_until();
     const auto verdict = holder_.verdict(now);
     s.lease.on = holder_.grant().on;
     if (!s.lease.on) return s;
