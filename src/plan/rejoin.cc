@@ -22,6 +22,8 @@ using topology::Timeline;
 
 /// A receiver that comes and goes is given this long before its lost slot counts.
 constexpr seconds not_streaming_for{10};
+/// … and so long a standby on another branch, before it is stopped.
+constexpr seconds lost_for{10};
 
 struct Question {
     const Cluster& cluster;
@@ -166,14 +168,24 @@ Rejoin without_wal(const Question& q) {
     return permitted(q, rejoin);
 }
 
+/// A standby that does not stream says the timeline of its last restart point, which may be older than its
+/// WAL, and a manager that was just started has not seen it stream. One that runs is stopped only for what
+/// lasts.
+bool may_find_its_way(const Question& q) {
+    return !q.wish.asked && (!q.instance.stopped_by || q.now - *q.instance.stopped_by < lost_for);
+}
+
 Rejoin of_running(const Question& q) {
     if (!answers(q.instance)) return answer(RejoinWay::wait, "it does not answer");
     if (q.instance.is_primary())
         return answer(RejoinWay::wait, "it runs as a primary; it must be stopped before it can come back");
+    const auto how = q.cluster.ancestry_of(q.instance, q.leader);
+    if ((how == Ancestry::diverged || how == Ancestry::foreign) && may_find_its_way(q))
+        return answer(RejoinWay::wait, "it seems to be on another branch: it is watched for a while");
     const auto& seen = *q.instance.seen;
     Rejoin rejoin;
     rejoin.timeline = seen.timeline;
-    switch (q.cluster.ancestry_of(q.instance, q.leader)) {
+    switch (how) {
         case Ancestry::diverged: {
             rejoin.fork = fork_of(q, seen.timeline).value_or(Lsn{});
             const auto why =

@@ -233,7 +233,12 @@ TEST(Rejoin, of_standbys) {
         .timeline(1)
         .received("0/5000300")
         .not_streaming(seconds(20))
-        .with([](auto&, topology::Observation& o) { o.settings.recovery_target_timeline = "latest"; });
+        .with([](auto& i, topology::Observation& o) {
+            o.settings.recovery_target_timeline = "latest";
+            i.stopped_by = now - seconds(20);
+        });
+    auto ahead_now = ahead;
+    ahead_now.on("s2").with([](auto& i, auto&) { i.stopped_by = now - seconds(1); });
     auto lost = after_failover();
     lost.on("s2").slot("s2").not_streaming(seconds(20)).on("s1").with([](auto&, topology::Observation& o) {
         o.slots = {{.name = "s2", .wal_status = "lost"}};
@@ -243,6 +248,7 @@ TEST(Rejoin, of_standbys) {
     check({
         {"it streams", after_failover(), "s2", running(), {}, "nothing", "streams"},
         {"past the fork", ahead, "s2", running(), {}, "examine", "past the fork"},
+        {"seen for a moment", ahead_now, "s2", running(), found("0/5000300", 0), "wait", "watched"},
         {"… without a commit", ahead, "s2", running(), found("0/5000300", 0), "rewind s1/s2"},
         {"… with one", ahead, "s2", running(), found("0/5000300", 1),
          "by-hand !baton rejoin s2:5432 --force"},
