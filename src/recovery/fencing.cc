@@ -355,21 +355,21 @@ bool Impl::may_be_promoted(const Case& c) const {
     });
 }
 
-/// The last recovery of that server had it stopped, and then asked nobody: it may be started again.
+/// Its lease ended, or a recovery had it stopped, and nobody was asked to lead in its place: it may be
+/// started again.
 bool Impl::stopped_in_vain(const topology::Cluster& cluster, const topology::Instance& i) const {
     for (auto at = store_.state().recoveries.rbegin(); at != store_.state().recoveries.rend(); ++at) {
         const auto& r = at->second;
-        if (r.cluster_id != cluster.id || r.kind != "primary" || !i.known_as(r.failed)) continue;
+        if (r.cluster_id != cluster.id || r.kind == "intermediate") continue;
+        if (r.successor && i.known_as(*r.successor)) return true;
+        if (!i.known_as(r.failed)) continue;
         const auto steps = store_.state().steps.find(r.uid);
         if (r.state != store::RecoveryState::failed || r.successor || steps == store_.state().steps.end())
             return false;
-        const auto did = [&](std::string_view deed) {
-            return std::ranges::any_of(steps->second,
-                                       [&](const auto& s) { return s.deed.starts_with(deed); });
-        };
-        return did(fence_deed) && !did("promote ");
+        return std::ranges::none_of(steps->second,
+                                    [](const auto& s) { return s.deed.starts_with("promote "); });
     }
-    return false;
+    return true;
 }
 
 /// Nobody was promoted: what was begun for a promotion is undone. Where somebody was asked and may yet do it,

@@ -209,6 +209,22 @@ TEST(HostAgents, WithoutAManagerStandbysVouch) {
     EXPECT_TRUE(g.lease_on());
 }
 
+/// Neither a manager nor a standby was there to renew it, and nobody was there to replace the server either.
+TEST(HostAgents, WhoseLeaseEndedInVainIsStartedAgain) {
+    Guarded g;
+    g.world->kill_manager();
+    for (const auto* s : {"s1", "s2"})
+        g.cut("p", s);
+    g.world->run_for(seconds(10));
+    ASSERT_TRUE(g.told.lease_ended_of("p")) << g.text();
+    for (const auto* s : {"s1", "s2"})
+        g.world->network().set("p", s, Link::up);
+    g.world->links_changed();
+    g.world->start_manager();
+    g.world->run_for(seconds(30));
+    EXPECT_EQ(g.world->writable().size(), 1U) << g.text();
+}
+
 TEST(HostAgents, WhoIsHeldDoesNotRunWhoeverStartsIt) {
     Guarded g;
     g.server("p").kill();
