@@ -221,7 +221,10 @@ constexpr std::array failure_rules{
 
 constexpr std::array structure_rules{
     Rule{Code::quarantined,
-         [](const Situation& s) { return s.self.host && !s.self.host->quarantine.empty(); },
+         // A rewind that is under way seals the directory, too.
+         [](const Situation& s) {
+             return s.self.host && !s.self.host->quarantine.empty() && !s.self.host->job;
+         },
          [](const Situation& s) {
              return fmt::format(
                  "the data directory of {} must not be started: {}; clone it or rewind it again",
