@@ -15,7 +15,6 @@
 #include "base/async.h"
 #include "base/defect.h"
 #include "base/text.h"
-#include "cli/client.h"
 #include "host/agent.h"
 
 namespace baton::app {
@@ -30,6 +29,8 @@ constexpr std::string_view usage =
     "       baton agent --release [-config FILE]   lifts what keeps stopped and fenced servers down, and "
     "ends: for\n"
     "                                              when no manager can be asked any more\n";
+
+constexpr int exit_usage = 2;
 
 enum class Mode : uint8_t { run, check, adopt, release, help };
 
@@ -213,7 +214,7 @@ int agent_command(const std::vector<std::string>& args) {
     const auto call = parse(args);
     if (!call) {
         std::cerr << call.error().text() << "\n";
-        return cli::exit_usage;
+        return exit_usage;
     }
     if (call->mode == Mode::help) {
         std::cout << usage << "\nKeys of the file (default " << host::default_file << "):\n"

@@ -86,6 +86,22 @@ std::optional<Args> serve_arguments(const Args& args) {
     return std::nullopt;
 }
 
+/// The agent has a program of its own beside this one: without what only managers and clients need it is half
+/// as big. It is the same code.
+int run_agent(const Args& args) {
+    std::error_code ec;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", ec);
+    const auto program = self.parent_path() / "baton-agent";
+    std::vector<std::string> texts{program.string()};
+    texts.insert(texts.end(), args.begin(), args.end());
+    std::vector<char*> argv;
+    for (auto& t : texts)
+        argv.push_back(t.data());
+    argv.push_back(nullptr);
+    if (!ec) execv(program.c_str(), argv.data());
+    return agent_command(args);
+}
+
 int print(const Result<std::string>& text) {
     if (!text) {
         std::cerr << text.error().text() << "\n";
@@ -120,7 +136,7 @@ int run(int argc, char** argv) {
             return 0;
         }
         if (!args.empty() && args[0] == "config") return config_command({args.begin() + 1, args.end()});
-        if (!args.empty() && args[0] == "agent") return agent_command({args.begin() + 1, args.end()});
+        if (!args.empty() && args[0] == "agent") return run_agent({args.begin() + 1, args.end()});
         if (!args.empty() && args[0] == "certs") return certs_command({args.begin() + 1, args.end()});
         if (!args.empty() && args[0] == "doctor") {
             return doctor::run({args.begin() + 1, args.end()}, std::cout, std::cerr,

@@ -91,7 +91,7 @@ void Guarded::look() {
     } else if (watch_.follows() != sight.pid) {
         watch_.follow(sight.pid, postgres_.open_pidfd());
     }
-    look_soon_ = false;
+    look_soon_.reset();
     apply(guard_.saw(sight, now()));
 }
 
@@ -102,7 +102,7 @@ void Guarded::apply(const Actions& actions) {
     if (actions.quit) postgres_.signal_postmaster(SIGQUIT);
     if (actions.kill) {
         postgres_.signal_all(SIGKILL);
-        look_soon_ = true;
+        look_soon_ = now() + look_again_after_kill;
     }
     if (actions.save) around_.save();
     if (actions.ask) around_.ask(options_.key);
@@ -115,11 +115,11 @@ Task<void> Guarded::watch(Self self) {
     auto next_look = self->now() + look_every;
     while (!self->stopped_) {
         auto until = std::min(self->guard_.wake_at(), next_look);
-        if (self->look_soon_) until = std::min(until, self->now() + look_again_after_kill);
+        if (self->look_soon_) until = std::min(until, *self->look_soon_);
         co_await self->stirred_.wait_until(until);
         if (self->stopped_) break;
         const auto now = self->now();
-        if (self->look_soon_ || now >= next_look) {
+        if (now >= next_look || (self->look_soon_ && now >= *self->look_soon_)) {
             next_look = now + look_every;
             self->look();
         } else if (now >= self->guard_.wake_at()) {

@@ -102,7 +102,7 @@ class Guarded : public std::enable_shared_from_this<Guarded> {
     Signal stirred_;
     Signal control_stale_;
     bool stopped_ = false;
-    bool look_soon_ = false;  ///< something was killed: how far is it?
+    std::optional<MonoTime> look_soon_;  ///< something was killed: how far is it?
     ServerState control_at_ = ServerState::unknown;
     agent::ControlData control_;
     std::string version_;

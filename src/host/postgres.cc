@@ -56,19 +56,18 @@ Sight Postgres::look() {
     const auto text = read_whole(options_.data_directory + "/postmaster.pid", 16UL * 1024);
     pid_file_ = text ? parse_pid_file(*text) : std::nullopt;
     const int pid = pid_file_ ? pid_file_->pid : 0;
-    const auto state = pid != 0 ? process_state(pid) : std::nullopt;
-    const bool alive = state && *state != 'Z' && *state != 'X';
+    const auto stat = pid != 0 ? process_stat(pid) : std::nullopt;
+    const bool alive = stat && !stat->dead();
     // The id may have been given to somebody else since: its program and directory are looked at once, then
     // its start time tells.
-    const auto start = alive ? process_start(pid).value_or(0) : 0;
-    const bool known = alive && pid == known_pid_ && start == known_start_;
+    const bool known = alive && pid == known_pid_ && stat->start == known_start_;
     if (alive && (known || works_in(pid, directory_))) {
         known_pid_ = pid;
-        known_start_ = start;
+        known_start_ = stat->start;
         clean_for_.reset();
         s.postmaster = true;
         s.pid = pid;
-        s.stopped = *state == 'T' || *state == 't';
+        s.stopped = stat->stopped();
         s.phase = pid_file_->phase;
         s.started_at_us = pid_file_->started_s * 1'000'000;
         return s;
@@ -79,7 +78,7 @@ Sight Postgres::look() {
     // It has not written its file yet, and is none of those that a dead one has left behind.
     if (const auto newborn = std::ranges::find_if(found, is_postmaster); newborn != found.end()) {
         known_pid_ = *newborn;
-        known_start_ = process_start(*newborn).value_or(0);
+        known_start_ = process_stat(*newborn).value_or(ProcessStat{}).start;
         clean_for_.reset();
         s.postmaster = true;
         s.pid = *newborn;
@@ -129,7 +128,8 @@ size_t Postgres::signal_all(int signal) const {
 }
 
 bool Postgres::signal_postmaster(int signal) const {
-    if (known_pid_ == 0 || process_start(known_pid_) != known_start_) return false;
+    const auto stat = known_pid_ == 0 ? std::nullopt : process_stat(known_pid_);
+    if (!stat || stat->start != known_start_) return false;
     return ::kill(known_pid_, signal) == 0;
 }
 
@@ -180,8 +180,31 @@ std::vector<std::string> Postgres::start_arguments() const {
     return argv;
 }
 
+/// A postmaster that has died and that nobody has waited for counts as alive for PostgreSQL: an init process
+/// that takes its time, or a container that has none. Precondition: no process of the directory is left.
+Task<void> Postgres::bury() {
+    constexpr milliseconds patience{3000};
+    constexpr milliseconds pace{5};
+    const auto until = clock_.now() + patience;
+    const auto file = pid_file_;
+    const auto unburied = [&] {
+        const auto stat = file ? process_stat(file->pid) : std::nullopt;
+        return stat && stat->dead();
+    };
+    while (unburied() && clock_.now() < until)
+        co_await clock_.sleep_for(pace);
+    if (!unburied()) co_return;
+    for (const auto& lock : {options_.data_directory + "/postmaster.pid",
+                             fmt::format("{}/.s.PGSQL.{}.lock", file->socket_directory, file->port)}) {
+        const auto text = read_whole(lock, 16UL * 1024);
+        const auto owner = text ? parse_pid_file(*text) : std::nullopt;
+        if (owner && owner->pid == file->pid) ::unlink(lock.c_str());
+    }
+}
+
 Task<Result<void>> Postgres::start() {
     clean_for_.reset();
+    co_await bury();
     const auto done = co_await run(start_arguments(), options_.start_timeout);
     if (!done) co_return std::unexpected(done.error());
     co_return Result<void>{};

@@ -38,7 +38,8 @@ class Postgres {
     /// To the postmaster of the last look; false when there is none.
     bool signal_postmaster(int signal) const;
 
-    // ---- programs. They return when the program has ended; whether the server has is seen by looking.
+    // ---- programs. start() is for when no process is left. They return when the program has ended; whether
+    // the server has is seen by looking.
     Task<Result<void>> start();
     /// `mode` as pg_ctl has it.
     Task<Result<void>> stop(const std::string& mode);
@@ -59,6 +60,7 @@ class Postgres {
     std::string program(std::string_view name) const;
     std::vector<std::string> start_arguments() const;
     Result<std::string> old_conninfo() const;
+    Task<void> bury();
 
     Clock& clock_;
     ProcessRunner& processes_;

@@ -21,20 +21,6 @@ std::string read_link(const std::string& path) {
     return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
 }
 
-/// The fields after the name (which may hold blanks and brackets) of /proc/PID/stat, from the state on.
-std::string_view stat_fields(pid_t pid, char (&buffer)[1024]) {
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return {};
-    const auto n = ::read(fd, buffer, sizeof buffer);
-    ::close(fd);
-    const std::string_view text(buffer, n > 0 ? static_cast<size_t>(n) : 0);
-    const auto end = text.rfind(')');
-    return end == std::string_view::npos || end + 2 >= text.size() ? std::string_view()
-                                                                   : text.substr(end + 2);
-}
-
 std::string without_deleted(std::string path) {
     constexpr std::string_view mark = " (deleted)";
     if (path.ends_with(mark)) path.resize(path.size() - mark.size());
@@ -47,31 +33,33 @@ bool is_server_program(const std::string& path) {
     return name == "postgres" || name == "postmaster" || name.starts_with("postgres-");
 }
 
-bool is_dead(pid_t pid) {
-    const auto state = process_state(pid);
-    return !state || *state == 'Z' || *state == 'X';
-}
-
 }  // namespace
 
-std::optional<char> process_state(pid_t pid) {
-    char buffer[1024];
-    const auto fields = stat_fields(pid, buffer);
-    if (fields.empty()) return std::nullopt;
-    return fields[0];
-}
-
-std::optional<uint64_t> process_start(pid_t pid) {
-    constexpr size_t at = 19;  // field 22 of the line (proc(5)), and the state is field 3
-    char buffer[1024];
-    const auto fields = split(stat_fields(pid, buffer), ' ');
-    return fields.size() > at ? parse_uint(fields[at]) : std::nullopt;
+std::optional<ProcessStat> process_stat(pid_t pid) {
+    constexpr int fields_between = 19;  // the state is field 3, the start field 22 (proc(5))
+    char text[1024];
+    std::snprintf(text, sizeof text, "/proc/%d/stat", pid);
+    const int fd = ::open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return std::nullopt;
+    const auto n = ::read(fd, text, sizeof text);
+    ::close(fd);
+    std::string_view rest(text, n > 0 ? static_cast<size_t>(n) : 0);
+    // The name may hold blanks and brackets.
+    rest.remove_prefix(std::min(rest.size(), rest.rfind(')') + 2));
+    if (rest.empty()) return std::nullopt;
+    ProcessStat stat{.state = rest[0]};
+    for (int i = 0; i < fields_between; ++i)
+        rest.remove_prefix(std::min(rest.size(), rest.find(' ') + 1));
+    stat.start = parse_uint(rest.substr(0, rest.find(' '))).value_or(0);
+    return stat;
 }
 
 bool works_in(pid_t pid, const std::string& directory) {
     const auto base = "/proc/" + std::to_string(pid);
     if (without_deleted(read_link(base + "/cwd")) != directory) return false;
-    return is_server_program(without_deleted(read_link(base + "/exe"))) && !is_dead(pid);
+    if (!is_server_program(without_deleted(read_link(base + "/exe")))) return false;
+    const auto stat = process_stat(pid);
+    return stat && !stat->dead();
 }
 
 std::vector<pid_t> working_in(const std::string& directory) {

@@ -10,10 +10,15 @@
 /// Processes of this host, as /proc shows them.
 namespace baton::host {
 
-/// The kernel's letter for its state ('R', 'S', 'T', 'Z', …); nothing when there is no such process.
-std::optional<char> process_state(pid_t pid);
-/// When it was started, in clock ticks since boot: together with the id it names one process.
-std::optional<uint64_t> process_start(pid_t pid);
+struct ProcessStat {
+    char state = 0;      ///< the kernel's letter: 'R', 'S', 'T', 'Z', …
+    uint64_t start = 0;  ///< in clock ticks since boot: together with the id it names one process
+    /// Ended, and waits for its parent to notice.
+    bool dead() const { return state == 'Z' || state == 'X'; }
+    bool stopped() const { return state == 'T' || state == 't'; }
+};
+/// Nothing when there is no such process.
+std::optional<ProcessStat> process_stat(pid_t pid);
 /// It is a server process that works in `directory` (a real path).
 bool works_in(pid_t pid, const std::string& directory);
 /// Ids of all server processes that work in `directory` (a real path) and are no zombies: every PostgreSQL

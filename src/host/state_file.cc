@@ -38,7 +38,7 @@ std::string overwrite(const std::string& path, std::string text) {
         if (n > 0) done += static_cast<size_t>(n);
     }
     if (wrong.empty() && ::ftruncate(fd, static_cast<off_t>(text.size())) != 0) wrong = reason();
-    if (wrong.empty() && ::fsync(fd) != 0) wrong = reason();
+    if (wrong.empty() && ::fdatasync(fd) != 0) wrong = reason();
     ::close(fd);
     return wrong;
 }
