@@ -141,25 +141,33 @@ Task<bool> Impl::still_lost(CasePtr c) {
 /// Of a candidate that was asked: everybody who may know is asked anew. Receivers of a server that died end
 /// within moments; those that go on contradict.
 Task<bool> Impl::is_gone(CasePtr c, InstanceKey key) {
+    bool asked_again = false;
+    bool alone = false;
     for (const auto deadline = clock_.now() + receivers_end_within;; co_await clock_.sleep_for(gone_pause)) {
         const auto before = observer_.cluster(c->record.cluster_id);
         std::vector<InstanceKey> asked{key};
-        if (before) {
+        if (before && !alone) {
             for (const auto* below : before->replicas_of(key))
                 asked.push_back(below->key);
         }
         const auto asked_at = clock_.now();
         co_await observer_.look_again(asked, clock_.now() + look_deadline);
         const auto cluster = observer_.cluster(c->record.cluster_id);
-        if (!proven_dead(cluster.get(), key)) co_return false;
-        if (proven_gone(*cluster, key)) {
-            if (clock_.now() - asked_at <= analysis_fresh) co_return true;
-            // Somebody below it kept us waiting: its own refusal must be of this moment, too.
-            co_await observer_.look_again({key}, clock_.now() + look_deadline);
-            const auto now = observer_.cluster(c->record.cluster_id);
-            co_return proven_dead(now.get(), key);
+        const auto* i = cluster ? cluster->find(key) : nullptr;
+        if (stopped_ || i == nullptr) co_return false;
+        if (!i->health.proven_dead()) {
+            // One that gave no answer may be behind a link that flaps: it is asked once more.
+            if (asked_again || topology::known_alive(i->health.reach)) co_return false;
+            asked_again = true;
+            continue;
         }
-        if (stopped_ || clock_.now() >= deadline) co_return false;
+        if (proven_gone(*cluster, key)) {
+            if (alone || clock_.now() - asked_at <= analysis_fresh) co_return true;
+            // Somebody below it kept us waiting: its own refusal must be of this moment, too.
+            alone = true;
+            continue;
+        }
+        if (clock_.now() >= deadline) co_return false;
     }
 }
 

@@ -100,5 +100,22 @@ TEST(Regressions, TwoHistoriesHadPartedBefore) {
     expect_no_violation(s);
 }
 
+/// Seed 715467. The port of a candidate that had died was behind a flapping link in the moment in which it
+/// was looked at once more, and nobody else was asked.
+TEST(Regressions, DeadCandidateBehindAFlappingLink) {
+    auto s = story(715467, {standby("s1"), standby("s2"), standby("s3")}, milliseconds(20), 4, 10851,
+                   {after(Trigger::promotion, fault(FaultKind::cut, 3.5, 0, "s2", "manager")),
+                    fault(FaultKind::kill, 2755.2, 0, "primary"),
+                    after(Trigger::recovery, fault(FaultKind::kill, 1.8, 0, "candidate")),
+                    fault(FaultKind::flap, 5672, 279.3, "s1", "manager"),
+                    after(Trigger::promotion, fault(FaultKind::loss, 0.1, 0, "candidate", "manager"))});
+    s.faults[3].amount = 1500;
+    s.faults[4].amount = 5;
+    s.layout.segment_copy = milliseconds(140);
+    s.layout.retry_interval_ms = 5000;
+    s.operator_rejoins = false;
+    expect_no_violation(s);
+}
+
 }  // namespace
 }  // namespace baton::sim
