@@ -225,7 +225,6 @@ agent::Beat Agent::beat() {
 void Agent::hear_epoch(uint64_t epoch) {
     if (epoch <= epoch_) return;
     epoch_ = epoch;
-    save();
     for (const auto& g : guarded_)
         g->heard_epoch(epoch_);
 }

@@ -130,8 +130,12 @@ std::optional<PidFile> parse_pid_file(std::string_view text) {
     p.socket_directory = line(4);
     p.listen_address = connectable(line(5));
     const auto key_and_id = split(line(6), ' ');
-    if (const auto id = parse_int(key_and_id.back()); id && !line(6).empty() && *id <= INT32_MAX)
+    const auto key = parse_int(key_and_id.front());
+    const auto id = parse_int(key_and_id.back());
+    if (key && id && *id >= 0 && *id <= INT32_MAX) {
         p.shared_memory_id = static_cast<int>(*id);
+        p.shared_memory_key = static_cast<int>(*key);
+    }
     p.phase = phase_of(line(7));
     return p;
 }

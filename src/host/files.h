@@ -23,6 +23,7 @@ struct PidFile {
     std::string socket_directory;  ///< the first one; "" = none
     std::string listen_address;    ///< the first one, as it is to be connected to; "" = none
     std::optional<int> shared_memory_id;
+    int shared_memory_key = 0;  ///< made from the data directory: another server's segment has another one
     Phase phase = Phase::starting;
     bool operator==(const PidFile&) const = default;
 };

@@ -165,7 +165,11 @@ Actions Guard::heard_epoch(uint64_t epoch, MonoTime now) {
     note_lateness(now);
     had_manager_ = true;
     holder_.heard_epoch(epoch);
-    return settle(now);
+    // What an order of this epoch changes waits until the epoch is on disk, too.
+    ++version_;
+    Actions a{.save = true};
+    a += settle(now);
+    return a;
 }
 
 Result<Actions> Guard::identified(const std::string& system_identifier, bool adopt, MonoTime now) {

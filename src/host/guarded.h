@@ -79,7 +79,7 @@ class Guarded : public std::enable_shared_from_this<Guarded> {
     Task<Result<std::string>> start_server(MonoTime deadline);
     Task<Result<std::string>> stop_server(std::string mode, MonoTime deadline);
     Task<Result<std::string>> restart_server(MonoTime deadline);
-    Task<Result<std::string>> promote_server();
+    Task<Result<std::string>> promote_server(MonoTime deadline);
     Task<Result<std::string>> make_standby(const agent::Order& order, MonoTime deadline);
     Task<Result<std::string>> follow_as_standby(const agent::Order& order, MonoTime deadline);
     Task<Result<std::string>> do_job(const agent::Order& order, MonoTime deadline, const Told& told);

@@ -61,7 +61,7 @@ Task<Result<std::string>> Guarded::carry_out(const agent::Order& order, MonoTime
             if (auto sent = postgres_.reload(); !sent) co_return std::unexpected(sent.error());
             co_return "told to read its configuration again";
         case Verb::promote:
-            co_return co_await promote_server();
+            co_return co_await promote_server(deadline);
         case Verb::make_standby:
             co_return co_await make_standby(order, deadline);
         case Verb::rewind:
@@ -192,9 +192,10 @@ Task<Result<std::string>> Guarded::fence_server(std::string why, MonoTime deadli
 
 // ---- roles
 
-Task<Result<std::string>> Guarded::promote_server() {
+Task<Result<std::string>> Guarded::promote_server(MonoTime deadline) {
     // From here on it promises nothing: a promise between now and the promotion would be a lie.
     apply(guard_.stand_clear(now()));
+    if (auto kept = co_await durable(deadline); !kept) co_return std::unexpected(kept.error());
     if (auto asked = co_await postgres_.promote(); !asked) co_return std::unexpected(asked.error());
     co_return "asked to promote itself";
 }

@@ -86,7 +86,7 @@ Sight Postgres::look() {
     }
     s.others = !found.empty();
     if (!s.others && pid_file_ && pid_file_->shared_memory_id)
-        s.others = attached_to(*pid_file_->shared_memory_id) > 0;
+        s.others = attached_to(*pid_file_->shared_memory_id, pid_file_->shared_memory_key) > 0;
     if (!s.others) {
         known_pid_ = 0;
         clean_for_ = pid;

@@ -96,9 +96,10 @@ size_t signal_all(const std::string& directory, int signal) {
     return sent.size();
 }
 
-uint64_t attached_to(int shared_memory_id) {
+uint64_t attached_to(int id, int key) {
     shmid_ds segment{};
-    return ::shmctl(shared_memory_id, IPC_STAT, &segment) == 0 ? segment.shm_nattch : 0;
+    if (::shmctl(id, IPC_STAT, &segment) != 0 || segment.shm_perm.__key != key) return 0;
+    return segment.shm_nattch;
 }
 
 }  // namespace baton::host

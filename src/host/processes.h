@@ -29,7 +29,7 @@ std::vector<pid_t> working_in(const std::string& directory);
 bool is_postmaster(pid_t pid);
 /// Sends `signal` to all of them, and again to those that were born meanwhile. How many it found.
 size_t signal_all(const std::string& directory, int signal);
-/// Processes that are attached to a System V shared memory segment; 0 when there is none such.
-uint64_t attached_to(int shared_memory_id);
+/// Processes that are attached to a System V shared memory segment; 0 when there is none of this id and key.
+uint64_t attached_to(int id, int key);
 
 }  // namespace baton::host

@@ -20,6 +20,7 @@ TEST(PidFile, IsReadLineByLine) {
                            .socket_directory = "/tmp",
                            .listen_address = "127.0.0.1",
                            .shared_memory_id = 65538,
+                           .shared_memory_key = 5433001,
                            .phase = Phase::ready}));
 }
 
