@@ -16,7 +16,7 @@ namespace {
 namespace beast_http = boost::beast::http;
 
 /// A client that has said everything already, and reads whatever it is told.
-class MemoryStream final : public Stream {
+class MemoryStream final : public net::Stream {
   public:
     MemoryStream(asio::any_io_executor executor, std::string_view given, std::string& answered)
         : executor_(std::move(executor)), given_(given), answered_(answered) {
@@ -37,7 +37,7 @@ class MemoryStream final : public Stream {
     }
     void cancel() override { given_ = {}; }
     Task<void> close(Duration) override { co_return; }
-    const Peer& peer() const override { return peer_; }
+    const net::Peer& peer() const override { return peer_; }
     asio::any_io_executor executor() override { return executor_; }
 
   private:
@@ -45,7 +45,7 @@ class MemoryStream final : public Stream {
     std::string_view given_;
     std::string& answered_;
     unsigned reads_ = 10;
-    Peer peer_;
+    net::Peer peer_;
 };
 
 /// Takes one answer off the front; false when the rest is the open end of a stream.
