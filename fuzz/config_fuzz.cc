@@ -15,8 +15,12 @@ std::optional<std::string> variable(const std::string& name) {
 /// What somebody who only sees `config show` knows.
 Config masked(Config config) {
     for (const auto& key : keys()) {
-        if (key.is(secret) && !std::get<std::string>(key.value(config)).empty())
-            key.set(config, std::string("********"));
+        const auto value = key.value(config);
+        const auto* text = std::get_if<std::string>(&value);
+        if (key.is(secret) && text != nullptr && !text->empty()) key.set(config, std::string("********"));
+    }
+    for (auto& router : config.Routers) {
+        if (!router.Password.empty()) router.Password = "********";
     }
     return config;
 }

@@ -53,7 +53,8 @@ agent::Status Guard::status(MonoTime now) const {
     for (const auto& member : holder_.grant().promotable)
         s.lease.promotable.push_back(member.key);
     s.lease.held_by = verdict.held_by;
-    if (verdict.until != MonoTime::max()) s.lease.left = std::max(Duration{}, verdict.until - now);
+    // Never answered is the beginning of time, which is too long ago to subtract from.
+    if (verdict.until > now && verdict.until != MonoTime::max()) s.lease.left = verdict.until - now;
     return s;
 }
 

@@ -67,12 +67,12 @@ int failures() {
 
 /// Where nobody reaps orphans, the server takes its killed predecessor for a living one.
 void drop_locks_of_the_dead(const std::string& data, const std::string& socket_lock) {
-    const auto text = read_whole(data + "/postmaster.pid");
-    const auto file = text ? parse_pid_file(*text) : std::nullopt;
-    std::error_code ec;
-    if (file && std::filesystem::read_symlink(fmt::format("/proc/{}/cwd", file->pid), ec).empty()) {
-        unlink((data + "/postmaster.pid").c_str());
-        unlink(socket_lock.c_str());
+    for (const auto& lock : {data + "/postmaster.pid", socket_lock}) {
+        const auto text = read_whole(lock);
+        const auto file = text ? parse_pid_file(*text) : std::nullopt;
+        std::error_code ec;
+        if (file && std::filesystem::read_symlink(fmt::format("/proc/{}/cwd", file->pid), ec).empty())
+            unlink(lock.c_str());
     }
 }
 
