@@ -9,6 +9,7 @@ import subprocess
 
 from lab import manager as managers
 from lab import postgres, processes
+from lab.child import Child
 from lab.wait import wait_until
 
 TOKEN = "lab-agents-token"
@@ -20,7 +21,7 @@ def manager_settings(port, token=TOKEN, address=""):
     return {"ServeAgentsHttp": True, "AgentsServerPort": f"{address}:{port}", "AgentToken": token}
 
 
-class Agent:
+class Agent(Child):
     """The agent of one server, run as the same user and on the same host (network namespace) as the server.
 
     managers: "host:port" of each. peer_port must differ between agents on one address. settings and instance: more keys of
@@ -94,32 +95,9 @@ class Agent:
             raise RuntimeError(f"{self} exited with {self._child.returncode}:\n{self.log_text()[before:][-3000:]}")
         return self
 
-    @property
-    def pid(self):
-        return self._child.pid
-
-    def running(self):
-        return self._child is not None and self._child.poll() is None
-
     def wait(self, deadline_s=10):
         """Its exit status, when it ends by itself."""
         return self._child.wait(deadline_s)
-
-    def stop(self, deadline_s=10):
-        """SIGTERM; returns the exit status."""
-        if self.running():
-            self._child.terminate()
-            try:
-                self._child.wait(deadline_s)
-            except subprocess.TimeoutExpired:
-                self.kill9()
-                raise AssertionError(f"{self} did not end within {deadline_s} s of SIGTERM") from None
-        return self._child.returncode if self._child else None
-
-    def kill9(self):
-        if self.running():
-            self._child.kill()
-            self._child.wait(5)
 
     def freeze(self):
         self._child.send_signal(signal.SIGSTOP)
@@ -128,9 +106,6 @@ class Agent:
     def thaw(self):
         if self.running():
             self._child.send_signal(signal.SIGCONT)
-
-    def log_text(self):
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
 
 def program():

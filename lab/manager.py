@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 
 from lab import postgres
+from lab.child import Child
 from lab.cluster import private_hosts
 from lab.wait import wait_until
 
@@ -53,7 +54,7 @@ def free_port(first, last):
     raise OSError(f"no free port between {first} and {last}")
 
 
-class Manager:
+class Manager(Child):
     """One manager. start() waits until it answers; kill9() and start() again is a crash and a restart.
 
     hosts_file and resolv_file: what it shall see as /etc/hosts and /etc/resolv.conf (needs root)."""
@@ -107,34 +108,11 @@ class Manager:
             raise RuntimeError(f"the manager exited with {self._child.returncode}:\n{self.log_text()[-3000:]}")
         return self
 
-    @property
-    def pid(self):
-        return self._child.pid
-
-    def running(self):
-        return self._child is not None and self._child.poll() is None
-
-    def stop(self, deadline_s=10):
-        """SIGTERM; returns the exit status."""
-        if self.running():
-            self._child.terminate()
-            try:
-                self._child.wait(deadline_s)
-            except subprocess.TimeoutExpired:
-                self.kill9()
-                raise AssertionError(f"the manager did not end within {deadline_s} s of SIGTERM") from None
-        return self._child.returncode if self._child else None
-
-    def kill9(self):
-        if self.running():
-            self._child.kill()
-            self._child.wait(5)
+    def __repr__(self):
+        return "the manager"
 
     def hang_up(self):
         self._child.send_signal(signal.SIGHUP)
-
-    def log_text(self):
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     # -- HTTP
 
