@@ -5,6 +5,7 @@ in both directions, so nobody gets a reset: what a lost host looks like.
 """
 
 import os
+import socket
 import subprocess
 
 
@@ -21,19 +22,33 @@ def available():
     return "" if done.returncode == 0 else f"`ip netns add` fails: {done.stderr.strip()}"
 
 
-class Network:
-    """One switch, one address here, one namespace for each host name."""
+def _claim_subnet():
+    """A socket that nobody else can bind while it is open, and the third part of the addresses that it stands for."""
+    for octet in range(77, 97):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0baton-lab-10.213.{octet}")
+            return claim, octet
+        except OSError:
+            claim.close()
+    raise OSError("no subnet is free: 10.213.77.0/24 to 10.213.96.0/24 are all in use by this lab")
 
-    def __init__(self, names, subnet="10.213.77"):
-        self.prefix = f"bt{os.getpid() % 100000}"
-        self.subnet = subnet
-        self.manager_address = f"{subnet}.1"
-        self.addresses = {name: f"{subnet}.{10 + i}" for i, name in enumerate(names)}
+
+class Network:
+    """One switch, one address here, one namespace for each host name. Several may be up at a time, each in a subnet of its own."""
+
+    def __init__(self, names):
+        self._claim, octet = _claim_subnet()
+        self.prefix = f"bt{octet}"
+        self.subnet = f"10.213.{octet}"
+        self.manager_address = f"{self.subnet}.1"
+        self.addresses = {name: f"{self.subnet}.{10 + i}" for i, name in enumerate(names)}
 
     def namespace(self, name):
         return f"{self.prefix}{name}"
 
     def up(self):
+        self._clear()
         switch = self.namespace("sw")
         self._ip("netns", "add", switch)
         self._inside(switch, "ip", "link", "add", "switch", "type", "bridge")
@@ -54,6 +69,11 @@ class Network:
         return self
 
     def down(self):
+        self._clear()
+        self._claim.close()
+
+    def _clear(self):
+        """What is up of it, and what one that was killed left in the same subnet."""
         subprocess.run(["ip", "link", "del", f"{self.prefix}m"], capture_output=True)
         for name in [*self.addresses, "sw"]:
             subprocess.run(["ip", "netns", "del", self.namespace(name)], capture_output=True)
