@@ -35,7 +35,7 @@ def _claim_subnet():
 
 
 class Network:
-    """One switch, one address here, one namespace for each host name. Several may be up at a time, each in a subnet of its own."""
+    """One switch, one address here, one namespace for each host name. Several may be up at once, each in its own subnet."""
 
     def __init__(self, names):
         self._claim, octet = _claim_subnet()

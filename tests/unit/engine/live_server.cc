@@ -1,13 +1,10 @@
 #include "engine/live_server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,10 +31,6 @@ constexpr const char* access_rules =
     "host all postgres,plain 127.0.0.1/32 trust\n"
     "host all mgr 127.0.0.1/32 scram-sha-256\n"
     "host replication mgr,repl 127.0.0.1/32 scram-sha-256\n";
-
-const passwd* server_user() {
-    return geteuid() == 0 ? getpwnam("postgres") : nullptr;
-}
 
 /// Starts a program as the servers' user, output to `log`; returns its id.
 pid_t start_program(const std::vector<std::string>& words, const std::string& log,
@@ -80,18 +73,6 @@ void write_file(const std::string& path, const std::string& text, bool append = 
         throw std::runtime_error("chown " + path);
 }
 
-uint16_t free_port() {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 std::string quoted(const std::string& value) {
     std::string out = "'";
     for (const char c : value)
@@ -105,14 +86,6 @@ std::vector<pid_t> children_of(pid_t pid) {
 }
 
 }  // namespace
-
-std::string programs() {
-    const char* given = getenv("BATON_TEST_PG_BIN");
-    const std::string directory = given != nullptr ? given : "/usr/lib/postgresql/15/bin";
-    const bool usable =
-        std::filesystem::exists(directory + "/postgres") && (geteuid() != 0 || server_user() != nullptr);
-    return usable ? directory : "";
-}
 
 bool Loop::run_until(const std::function<bool()>& done, milliseconds limit) {
     const auto end = std::chrono::steady_clock::now() + limit;

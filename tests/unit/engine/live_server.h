@@ -9,13 +9,11 @@
 #include <vector>
 
 #include "engine/postgresql/postgresql.h"
+#include "live.h"
 
 /// Real PostgreSQL servers for the tests of the engine: on this machine, with data in a temporary directory
 /// that goes away.
 namespace baton::live {
-
-/// Directory of postgres and initdb: BATON_TEST_PG_BIN, else Debian's PostgreSQL 15; "" when there is none.
-std::string programs();
 
 /// Runs coroutines of one test on the machine's clock.
 class Loop {

@@ -1,14 +1,11 @@
 #include "host/live_servers.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <gtest/gtest.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,27 +21,11 @@
 namespace baton::host::live {
 namespace {
 
-const passwd* server_user() {
-    return geteuid() == 0 ? getpwnam("postgres") : nullptr;
-}
-
 void become_server_user() {
     const auto* user = server_user();
     if (user == nullptr) return;
     if (setgroups(0, nullptr) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0) _exit(126);
     setenv("HOME", "/nonexistent", 1);
-}
-
-uint16_t free_port() {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-    close(fd);
-    return ntohs(address.sin_port);
 }
 
 void must(const std::vector<std::string>& words) {
@@ -85,14 +66,6 @@ constexpr std::string_view roles =
     "SELECT pg_create_physical_replication_slot('b', true)";
 
 }  // namespace
-
-std::string programs() {
-    const char* given = getenv("BATON_TEST_PG_BIN");
-    const std::string directory = given != nullptr ? given : "/usr/lib/postgresql/15/bin";
-    const bool usable =
-        std::filesystem::exists(directory + "/postgres") && (geteuid() != 0 || server_user() != nullptr);
-    return usable ? directory : "";
-}
 
 pid_t begin_as_server_user(const std::function<void()>& body) {
     const pid_t child = fork();

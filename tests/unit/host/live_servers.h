@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "host/options.h"
+#include "live.h"
 
 /// Real PostgreSQL servers for the tests of long deeds: on this machine, in a temporary directory that goes
 /// away.
 namespace baton::host::live {
 
-/// Directory of the programs: BATON_TEST_PG_BIN, else Debian's PostgreSQL 15; "" when there is none.
-std::string programs();
+using baton::live::free_port;
+using baton::live::programs;
+using baton::live::server_user;
 
 /// Runs `body` in a child of its own, as the servers' user. Returns its pid.
 pid_t begin_as_server_user(const std::function<void()>& body);
