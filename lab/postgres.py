@@ -104,14 +104,15 @@ def bin_directory(version):
     return copy / "bin"
 
 
-def has_tools(version):
-    """Whether pg_basebackup and pg_rewind come with this version's programs."""
-    return (bin_directory(version) / "pg_basebackup").exists()
+def has_tools(version, *names):
+    """Whether these programs of this version (pg_basebackup, if none is named) are here and run as the server's user. The
+    packages from npm have the server only; scripts/postgres-tools adds them, but no pg_rewind and pg_waldump to 16."""
+    return all(_may_execute(bin_directory(version) / name) for name in names or ("pg_basebackup",))
 
 
 def _may_execute(program):
-    return subprocess.run([program, "--version"], capture_output=True, cwd="/", **as_server_user()).returncode == 0 \
-        if _reachable(program) else False
+    return _reachable(program) and subprocess.run([program, "--version"], capture_output=True, cwd="/",
+                                                  **as_server_user()).returncode == 0
 
 
 def _reachable(program):
