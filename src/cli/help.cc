@@ -64,24 +64,6 @@ std::string flag_text(const Flag& flag) {
     return out;
 }
 
-bool has_any_name(const Flag& flag, std::string_view names) {
-    const auto wanted = split(names, ' ');
-    return std::ranges::any_of(split(flag.names, ' '), [&](const std::string& name) {
-        return std::ranges::find(wanted, name) != wanted.end();
-    });
-}
-
-/// Options that only some commands have.
-bool is_special_flag(const Flag& flag) {
-    return has_any_name(flag, "owner reason duration all");
-}
-
-bool applies(const Flag& flag, const ModernCommand& command) {
-    if (flag.names.find("watch") != std::string_view::npos)
-        return command.deed == Deed::read && command.name != "events";
-    return !is_special_flag(flag) || has_any_name(flag, command.flags);
-}
-
 std::string commands_of(bool looking) {
     std::string out;
     for (const auto& command : modern_commands())
@@ -100,7 +82,7 @@ std::string modern_overview() {
     out += item("-c COMMAND -i HOST:PORT …", "as orchestrator has them; `baton -c help` lists them");
     out += "\nOptions of every client command\n";
     for (const auto& flag : modern_flags())
-        if (!is_special_flag(flag)) out += item(flag_text(flag), flag.doc);
+        if (is_common(flag)) out += item(flag_text(flag), flag.doc);
     return out + "\n" + std::string(environment) + "\n" + std::string(exit_codes);
 }
 
@@ -177,7 +159,7 @@ Result<std::string> command_help(std::string_view word) {
     std::string out = fmt::format("Usage: baton {} [OPTIONS]\n\n  {}{}\n\nOptions\n", usage_of(*command),
                                   command->doc, aliases_text(command->aliases));
     for (const auto& flag : modern_flags())
-        if (applies(flag, *command)) out += item(flag_text(flag), flag.doc);
+        if (takes(*command, flag)) out += item(flag_text(flag), flag.doc);
     out += "\nExamples\n";
     for (const auto& example : split(command->examples, '\n'))
         out += "  baton " + example + "\n";

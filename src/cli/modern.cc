@@ -48,6 +48,21 @@ Result<void> place_words(const ModernCommand& command, Options& options) {
                             options.words[at], trim(fmt::format("{} {}", command.name, command.words))));
 }
 
+/// An option that would do nothing is refused.
+Result<void> only_its_own_flags(const ModernCommand& command, const Options& options) {
+    for (const auto& flag : modern_flags()) {
+        const bool given =
+            flag.value != nullptr ? !(options.*flag.value).empty() : flag.on != nullptr && options.*flag.on;
+        if (!given || is_common(flag) || takes(command, flag) || flag.value == &Options::watch_seconds)
+            continue;
+        const auto name = split(flag.names, ' ').front();
+        return fail(ErrorKind::invalid_argument,
+                    fmt::format("{0} does not take {1}{2}; `baton {0} --help` lists what it takes",
+                                command.name, name.size() == 1 ? "-" : "--", name));
+    }
+    return {};
+}
+
 Error in_modern_words(const ModernCommand& command, const Error& missing) {
     std::string what = missing.who;
     if (what == "reason" || what == "duration" || what == "owner")
@@ -103,6 +118,9 @@ int run_parsed(const ModernCommand& command, Options& options, Io& io) {
         io.out(*command_help(command.name));
         return exit_ok;
     }
+    // Words are put into the same fields as options: those are looked at first.
+    if (const auto own = only_its_own_flags(command, options); !own)
+        return refuse(io, own.error().message, exit_usage);
     if (const auto placed = place_words(command, options); !placed)
         return refuse(io, placed.error().message, exit_usage);
     fill_defaults(options, Personality::baton, io);

@@ -41,6 +41,9 @@ struct ModernCommand {
 std::span<const ModernCommand> modern_commands();
 /// By name or alias; null when there is none.
 const ModernCommand* find_modern(std::string_view name);
+/// Every command takes it; others are of those that name them.
+bool is_common(const Flag& flag);
+bool takes(const ModernCommand& command, const Flag& flag);
 /// Every word of the program, the server side's included: for suggestions.
 std::vector<std::string_view> all_words();
 

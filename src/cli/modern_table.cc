@@ -115,6 +115,13 @@ constexpr ModernCommand table[] = {
 constexpr std::string_view server_words[] = {"serve", "http",    "config",     "doctor",
                                              "certs", "version", "completion", "help"};
 
+bool names(std::string_view list, const Flag& flag) {
+    const auto wanted = split(list, ' ');
+    return std::ranges::any_of(split(flag.names, ' '), [&](const std::string& name) {
+        return std::ranges::find(wanted, name) != wanted.end();
+    });
+}
+
 }  // namespace
 
 std::span<const ModernCommand> modern_commands() {
@@ -135,6 +142,15 @@ std::vector<std::string_view> all_words() {
     for (const auto& command : table)
         words.push_back(command.name);
     return words;
+}
+
+bool is_common(const Flag& flag) {
+    return std::ranges::none_of(table, [&](const auto& command) { return names(command.flags, flag); });
+}
+
+bool takes(const ModernCommand& command, const Flag& flag) {
+    if (flag.value == &Options::watch_seconds) return command.deed == Deed::read && command.name != "events";
+    return is_common(flag) || names(command.flags, flag);
 }
 
 bool knows(std::string_view word) {

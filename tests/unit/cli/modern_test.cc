@@ -182,6 +182,10 @@ TEST(ModernCommands, ExitCodesTellWhatWentWrong) {
         {"clusters --api", exit_usage, "baton: option --api wants a value: URL\n"},
         {"forget db1 --watch", exit_usage,
          "baton: --watch is for commands that only look; forget does not\n"},
+        {"rejoin db1 --to db2", exit_usage,
+         "baton: rejoin does not take --to; `baton rejoin --help` lists what it takes\n"},
+        {"forget db1 --dry-run", exit_usage,
+         "baton: forget does not take --dry-run; `baton forget --help` lists what it takes\n"},
         {"clusters --watch=soon", exit_usage, "baton: --watch wants seconds, not \"soon\"\n"},
     };
     for (const auto& one : cases) {
@@ -451,6 +455,9 @@ TEST(Help, EveryCommandExplainsItself) {
         EXPECT_THAT(overview_text, HasSubstr("  " + std::string(command.name)));
         EXPECT_TRUE(command.view != nullptr || command.special != nullptr);
     }
+    EXPECT_THAT(overview_text, Not(HasSubstr("--no-wait")));
+    EXPECT_THAT(world.baton({"rejoin", "--help"}).out,
+                AllOf(HasSubstr("--no-wait"), Not(HasSubstr("--to "))));
     EXPECT_THAT(world.baton({"help", "topolgy"}).err, HasSubstr("did you mean topology?"));
 }
 
