@@ -81,6 +81,7 @@ struct Status {
     std::optional<Disk> wal_disk;  ///< where it is another one
     LeaseState lease;
     std::optional<Job> job;
+    std::string in_the_way;  ///< what else starts and stops the server, a sentence; ""
     bool operator==(const Status&) const = default;
 };
 

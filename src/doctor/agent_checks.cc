@@ -86,6 +86,8 @@ void check_agents(const Facts& facts, const Cluster& cluster, Notes& notes) {
             notes.warn(i->key, "its host agent listens for no other agents, so it cannot vouch",
                        "set PeerListenAddress and PeerAddress in the agent's configuration");
         }
+        if (!agent->in_the_way.empty())
+            notes.warn(i->key, agent->in_the_way, "see \"systemd and Debian\" in docs/agent.md");
         if (!agent->quarantine.empty()) {
             notes.fail(i->key, fmt::format("it must not be started: {}", agent->quarantine),
                        fmt::format("baton reinit {}", i->key.text()));

@@ -98,6 +98,7 @@ struct ManagerCluster {
 struct ManagerAgent {
     InstanceKey key;
     std::string host, version, peer_address, hold, quarantine;
+    std::string in_the_way;  ///< what else starts and stops the server
     bool connected = false;
     bool lease_on = false;
 };

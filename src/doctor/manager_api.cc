@@ -116,6 +116,7 @@ std::vector<ManagerAgent> parse_agents(std::string_view text) {
                           .peer_address = text_of(o, "PeerAddress"),
                           .hold = text_of(o, "Hold"),
                           .quarantine = text_of(o, "Quarantine"),
+                          .in_the_way = text_of(o, "InTheWay"),
                           .connected = flag_of(o, "Connected"),
                           .lease_on = lease != nullptr && flag_of(*lease, "On")});
     });

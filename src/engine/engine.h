@@ -128,6 +128,11 @@ class Actor {
     virtual Task<Result<void>> advance_slot(std::string name, topology::Lsn, MonoTime) {
         co_return fail(ErrorKind::unsupported, "this engine moves no slots", std::move(name));
     }
+    /// Drops those of these logical slots that a standby has from its time as a primary, and that no copy of
+    /// the primary's slot can take the place of while they are there. Nobody reads them. Their names.
+    virtual Task<Result<std::vector<std::string>>> drop_left_over_slots(std::vector<std::string>, MonoTime) {
+        co_return fail(ErrorKind::unsupported, "this engine has no copies of logical slots");
+    }
     /// Makes the WAL receiver reconnect to the same upstream: back to streaming proves that the upstream
     /// lives.
     virtual Task<Result<void>> restart_receiver(MonoTime deadline) = 0;

@@ -11,6 +11,7 @@
 #include "host/own_files.h"
 #include "host/own_thread.h"
 #include "host/rewind.h"
+#include "host/supervisor.h"
 #include "host/swap.h"
 
 namespace baton::host {

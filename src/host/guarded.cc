@@ -14,6 +14,7 @@ namespace {
 /// Events tell what happens; a look at this pace finds what no event told.
 constexpr milliseconds look_every{500};
 constexpr milliseconds look_again_after_kill{1};
+constexpr seconds look_around_every{60};
 
 GuardOptions guard_options(const InstanceOptions& o) {
     return {.key = o.key, .hung_after = o.hung_after, .crash_loop_limit = o.crash_loop_limit};
@@ -66,6 +67,7 @@ void Guarded::start() {
     spawn(around_.clock.executor(), watch(shared_from_this()));
     spawn(around_.clock.executor(), probe(shared_from_this()));
     spawn(around_.clock.executor(), read_control(shared_from_this()));
+    if (options_.control != Control::pg_ctl) spawn(around_.clock.executor(), look_around(shared_from_this()));
 }
 
 void Guarded::stop() {
@@ -181,6 +183,20 @@ Task<void> Guarded::read_control(Self self) {
     }
 }
 
+/// What else starts and stops the server is changed by people, and not through the agent.
+Task<void> Guarded::look_around(Self self) {
+    while (!self->stopped_) {
+        auto found = co_await self->postgres_.in_the_way();
+        if (self->stopped_) break;
+        if (found != self->in_the_way_) {
+            if (!found.empty()) spdlog::warn("{}: {}", self->options_.key.text(), found);
+            self->in_the_way_ = std::move(found);
+            self->around_.say();
+        }
+        co_await self->around_.clock.sleep_for(look_around_every);
+    }
+}
+
 // ---- events from outside
 
 void Guarded::answered(MonoTime sent, const agent::Grant& grant) {
@@ -204,6 +220,7 @@ agent::Status Guarded::status() const {
     s.data_directory = options_.data_directory;
     s.version = version_;
     s.control = control_;
+    s.in_the_way = in_the_way_;
     if (s.system_identifier.empty()) s.system_identifier = control_.system_identifier;
     around_.disks(s.data_disk, s.wal_disk);
     if (!job_) return s;

@@ -71,6 +71,7 @@ class Guarded : public std::enable_shared_from_this<Guarded> {
     static Task<void> watch(Self self);
     static Task<void> probe(Self self);
     static Task<void> read_control(Self self);
+    static Task<void> look_around(Self self);
     Task<Result<void>> refresh_control();
 
     // ---- orders (guarded_orders.cc)
@@ -106,6 +107,7 @@ class Guarded : public std::enable_shared_from_this<Guarded> {
     ServerState control_at_ = ServerState::unknown;
     agent::ControlData control_;
     std::string version_;
+    std::string in_the_way_;
     std::optional<agent::Job> job_;
     MonoTime job_began_{};
     MonoTime job_told_{};

@@ -114,29 +114,35 @@ Task<Result<void>> Guarded::durable(MonoTime deadline) {
 /// Precondition: Deed::start or Deed::restart has begun, and no process is left.
 Task<Result<void>> Guarded::bring_up(MonoTime deadline) {
     const auto by = earlier(deadline, now() + options_.start_timeout);
-    const auto failed = [this](std::string why) {
-        const auto words = postgres_.last_words();
+    const auto failed = [this](std::string why, const std::string& words) {
         if (!words.empty()) why += ": " + words;
         apply(guard_.start_failed(why, now()));
         return fail(ErrorKind::io, std::move(why), options_.key.text());
     };
-    if (auto started = co_await postgres_.start(); !started) co_return failed(started.error().message);
+    if (auto started = co_await postgres_.start(); !started) {
+        const auto words = co_await postgres_.why_down();
+        co_return failed(started.error().message, words);
+    }
     look();
     bool seen = false;
-    const auto appear = earlier(by, now() + to_appear);
+    auto appear = earlier(by, now() + to_appear);
     const auto over = [&] {
         const bool alive = guard_.sight().postmaster;
         const bool ended = (seen && !alive) || (!seen && now() >= appear);
         seen = seen || alive;
         return guard_.state() == ServerState::running || guard_.kept().hold != Hold::none || ended;
     };
-    if (auto waited = co_await until(over, by, "it was started and is not ready yet"); !waited)
-        co_return waited;
+    do {
+        if (auto waited = co_await until(over, by, "it was started and is not ready yet"); !waited)
+            co_return waited;
+        appear = earlier(by, now() + to_appear);
+    } while (!seen && now() < by && co_await postgres_.begins_yet());
     if (guard_.state() == ServerState::running) co_return Result<void>{};
     if (guard_.kept().hold != Hold::none)
         co_return fail(ErrorKind::conflict, "it was stopped again: " + guard_.kept().hold_reason,
                        options_.key.text());
-    co_return failed("it did not start");
+    const auto words = co_await postgres_.why_down();
+    co_return failed("it did not start", words);
 }
 
 /// Precondition: Deed::stop or Deed::restart has begun.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,11 +15,14 @@
 #include "host/conninfo.h"
 #include "host/probe.h"
 #include "host/processes.h"
+#include "host/supervisor.h"
 
 namespace baton::host {
 namespace {
 
 constexpr std::string_view standby_signal_file = "/standby.signal";
+/// A stop does not wait for a manager of services that hangs.
+constexpr seconds systemd_patience{2};
 
 std::string real_path(const std::string& path) {
     std::error_code ec;
@@ -30,11 +34,23 @@ bool exists(const std::string& path) {
     return ::access(path.c_str(), F_OK) == 0;
 }
 
-/// What a program says when it fails, in one line.
+/// What a program says when it fails, in one line: the server's own last word on it, where that is among it.
 std::string in_one_line(const std::string& output) {
     std::string line(trim(output));
+    for (const auto& one : split(output, '\n')) {
+        if (one.contains("FATAL:") || one.contains("PANIC:")) line = trim(one);
+    }
     std::ranges::replace(line, '\n', ' ');
     return printable(line, 500);
+}
+
+/// pg_ctlcluster has a log of its own.
+std::string log_of(const InstanceOptions& options, std::string otherwise) {
+    if (!options.log_file.empty() || options.control != Control::pg_ctlcluster) return otherwise;
+    const auto link = fmt::format("/etc/postgresql/{}/log", options.cluster_name);
+    if (exists(link)) return link;
+    const auto parts = split(options.cluster_name, '/');
+    return fmt::format("/var/log/postgresql/postgresql-{}-{}.log", parts[0], parts[1]);
 }
 
 }  // namespace
@@ -45,7 +61,7 @@ Postgres::Postgres(Clock& clock, ProcessRunner& processes, const InstanceOptions
       processes_(processes),
       options_(options),
       directory_(real_path(options.data_directory)),
-      log_file_(std::move(log_file)) {}
+      log_file_(log_of(options, std::move(log_file))) {}
 
 // ---- looking
 
@@ -55,6 +71,7 @@ Sight Postgres::look() {
     s.standby_signal = exists(options_.data_directory + std::string(standby_signal_file));
     const auto text = read_whole(options_.data_directory + "/postmaster.pid", 16UL * 1024);
     pid_file_ = text ? parse_pid_file(*text) : std::nullopt;
+    if (pid_file_) last_pid_file_ = pid_file_;
     const int pid = pid_file_ ? pid_file_->pid : 0;
     const auto stat = pid != 0 ? process_stat(pid) : std::nullopt;
     const bool alive = stat && !stat->dead();
@@ -160,7 +177,7 @@ Task<Result<std::string>> Postgres::run(std::vector<std::string> argv, Duration 
 std::vector<std::string> Postgres::start_arguments() const {
     switch (options_.control) {
         case Control::systemd:
-            return {"systemctl", "start", "--no-block", options_.systemd_unit};
+            return {"systemctl", "--no-ask-password", "--no-block", "start", options_.systemd_unit};
         case Control::pg_ctlcluster: {
             const auto parts = split(options_.cluster_name, '/');
             std::vector<std::string> argv{"pg_ctlcluster", "--skip-systemctl-redirect"};
@@ -186,7 +203,8 @@ Task<void> Postgres::bury() {
     constexpr milliseconds patience{3000};
     constexpr milliseconds pace{5};
     const auto until = clock_.now() + patience;
-    const auto file = pid_file_;
+    // A rewind has taken the file away by now; the lock of its socket is still there.
+    const auto file = last_pid_file_;
     const auto unburied = [&] {
         const auto stat = file ? process_stat(file->pid) : std::nullopt;
         return stat && stat->dead();
@@ -213,14 +231,46 @@ Task<Result<void>> Postgres::start() {
 Task<Result<void>> Postgres::stop(const std::string& mode) {
     // The signals that pg_ctl sends, which then looks only every tenth of a second whether it is over.
     const int signal = mode == "smart" ? SIGTERM : mode == "immediate" ? SIGQUIT : SIGINT;
-    if (options_.control == Control::systemd && mode == "fast") {
-        const auto done =
-            co_await run({"systemctl", "stop", "--no-block", options_.systemd_unit}, seconds(10));
-        if (done) co_return Result<void>{};
+    // systemd shall know that it is meant. The signal does not wait for what the unit does to stop it, and
+    // ends a server that was started without the unit, too.
+    if (options_.control == Control::systemd) {
+        const auto told =
+            co_await run({"systemctl", "--no-ask-password", "--no-block", "stop", options_.systemd_unit},
+                         systemd_patience);
+        if (!told) spdlog::warn("{}: {}", options_.key.text(), told.error().message);
+        if (!look().postmaster) co_return Result<void>{};
     }
     if (!signal_postmaster(signal))
         co_return fail(ErrorKind::conflict, "it does not run", options_.key.text());
     co_return Result<void>{};
+}
+
+Task<std::string> Postgres::in_the_way() {
+    if (options_.control == Control::systemd) {
+        const auto shown = co_await run(ask_unit(options_.systemd_unit), systemd_patience);
+        co_return shown ? unit_in_the_way(options_.systemd_unit, *shown) : shown.error().message;
+    }
+    if (options_.control == Control::pg_ctlcluster) {
+        const auto text = read_whole("/etc/postgresql/" + options_.cluster_name + "/start.conf", 16UL * 1024);
+        if (text) co_return start_conf_in_the_way(options_.cluster_name, *text);
+    }
+    co_return "";
+}
+
+Task<bool> Postgres::begins_yet() {
+    if (options_.control != Control::systemd) co_return false;
+    const auto shown = co_await run(ask_unit(options_.systemd_unit), systemd_patience);
+    co_return shown&& unit_begins(*shown);
+}
+
+Task<std::string> Postgres::why_down() {
+    auto words = last_words();
+    if (options_.control != Control::systemd) co_return words;
+    const auto shown = co_await run(ask_unit(options_.systemd_unit), systemd_patience);
+    const auto state = shown ? unit_state(*shown) : shown.error().message;
+    if (state.empty()) co_return words;
+    co_return fmt::format("systemd says of {}: {}{}{}", options_.systemd_unit, state,
+                          words.empty() ? "" : "; ", words);
 }
 
 Task<Result<void>> Postgres::promote() {
@@ -239,8 +289,9 @@ Result<void> Postgres::reload() const {
 
 Result<std::string> Postgres::old_conninfo() const {
     const auto inside = options_.data_directory + "/postgresql.conf";
-    for (const auto& file : {options_.data_directory + "/postgresql.auto.conf",
-                             options_.config_file.empty() ? inside : options_.config_file}) {
+    const auto outside = config_file_of(options_);
+    for (const auto& file :
+         {options_.data_directory + "/postgresql.auto.conf", outside.empty() ? inside : outside}) {
         const auto text = read_whole(file);
         if (!text && text.error().kind != ErrorKind::not_found) return std::unexpected(text.error());
         const auto value = text ? read_setting(*text, "primary_conninfo") : std::nullopt;

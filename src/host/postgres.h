@@ -46,12 +46,19 @@ class Postgres {
     Task<Result<void>> promote();
     Result<void> reload() const;
 
+    /// It was started through its unit, which has something to do before that or waits for its turn.
+    Task<bool> begins_yet();
+
     // ---- files
     /// primary_conninfo with host and port of `upstream` and everything else as it was (ReplicationConninfo
     /// where there was none), primary_slot_name, standby.signal. Durable when it returns.
     Result<void> write_standby(const InstanceKey& upstream, const std::string& slot) const;
     /// The end of what the server printed, in one line, for a start that failed.
     std::string last_words() const;
+    /// The same, and what systemd says of its unit.
+    Task<std::string> why_down();
+    /// What of the unit or of Debian's start.conf is in the agent's way, a sentence; "" = nothing.
+    Task<std::string> in_the_way();
 
     const InstanceOptions& options() const { return options_; }
 
@@ -68,6 +75,7 @@ class Postgres {
     std::string directory_;  ///< real path, as /proc shows it
     std::string log_file_;
     std::optional<PidFile> pid_file_;
+    std::optional<PidFile> last_pid_file_;  ///< of the last one that there was
     int known_pid_ = 0;  ///< of a postmaster that was found to be one
     uint64_t known_start_ = 0;
     /// The look through /proc when postmaster.pid named this (0: nobody) found nobody, and no postmaster

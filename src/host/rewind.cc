@@ -10,6 +10,7 @@
 #include "host/files.h"
 #include "host/own_files.h"
 #include "host/own_thread.h"
+#include "host/supervisor.h"
 
 namespace baton::host {
 
@@ -29,11 +30,6 @@ constexpr milliseconds checkpoint_look{250};
 Error of(Error error, const std::string& who) {
     if (error.who.empty()) error.who = who;
     return error;
-}
-
-bool has_file(const std::string& path) {
-    struct ::stat found{};
-    return ::stat(path.c_str(), &found) == 0;
 }
 
 /// A pid file that nobody lives behind would keep the server from being recovered, when its number belongs to
@@ -110,6 +106,9 @@ class Rewind {
         }
         if (before && before->phase == DeedPhase::swapping)
             return fail(ErrorKind::unsupported, "a clone was interrupted: clone again", deed_.data);
+        const auto& programs = tools_.instance().bin_directory;
+        if (::access((programs + "/pg_rewind").c_str(), X_OK) != 0)
+            return fail(ErrorKind::unsupported, "there is no pg_rewind in it", programs);
         if (tools_.instance().rewind_conninfo.empty()) {
             return fail(ErrorKind::unsupported,
                         "RewindConninfo is not set, so nobody may log in at the source for a rewind",
@@ -332,13 +331,6 @@ Result<RewindSource> parse_rewind_source(const std::vector<std::string>& row) {
         return fail(ErrorKind::sql, "its answer cannot be read: " + printable(join(row, "|")));
     return RewindSource{row[0] == "t", row[1], static_cast<topology::Timeline>(*control),
                         static_cast<topology::Timeline>(*live)};
-}
-
-std::string config_file_of(const InstanceOptions& instance) {
-    if (!instance.config_file.empty()) return instance.config_file;
-    if (instance.control != Control::pg_ctlcluster || instance.cluster_name.empty()) return {};
-    const auto file = "/etc/postgresql/" + instance.cluster_name + "/postgresql.conf";
-    return has_file(file) ? file : std::string();
 }
 
 Task<JobEnd> rewind_directory(Tools& tools, const agent::Order& order, const DeedRoom& room) {

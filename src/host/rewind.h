@@ -25,7 +25,4 @@ inline bool awaits_checkpoint(const RewindSource& source) {
     return source.control_timeline != source.live_timeline;
 }
 
-/// The file that configures the server: ConfigFile, Debian's place, or "" = within the data directory.
-std::string config_file_of(const InstanceOptions& instance);
-
 }  // namespace baton::host

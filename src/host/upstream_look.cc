@@ -6,7 +6,7 @@
 #include "host/files.h"
 #include "host/own_thread.h"
 #include "host/receiver.h"
-#include "host/rewind.h"
+#include "host/supervisor.h"
 #include "host/tools.h"
 
 namespace baton::host {

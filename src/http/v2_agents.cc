@@ -71,6 +71,7 @@ void write_server(JsonWriter& out, const Seen& seen) {
     out.field("State", topology::to_string(s.state)).field("InStateSeconds", seconds_of(s.in_state));
     out.field("StandbySignal", s.standby_signal).field("ProcessId", s.postmaster_pid);
     out.field("Hold", topology::to_string(s.hold)).field("Quarantine", s.quarantine);
+    out.field("InTheWay", s.in_the_way);
     out.field("Crashes", s.crashes).field("LastFailure", s.last_failure).field("Vouches", s.vouches);
     write_disk(out, "DataDisk", s.data_disk);
     write_disk(out, "WalDisk", s.wal_disk);

@@ -30,7 +30,7 @@ struct Upkeep {
 
     bool knows(const KnownSlot& slot) const { return how.known.contains(slot); }
     void add(SlotDeedKind kind, const KnownSlot& slot, Lsn to = {}, std::string why = {}) {
-        deeds.push_back({kind, slot, to, std::move(why)});
+        deeds.push_back({kind, slot, to, std::move(why), {}});
     }
 };
 
@@ -177,6 +177,23 @@ bool disk_is_full(const Instance& holder) {
     return disk != nullptr && disk->free_bytes * 100 < disk->total_bytes * least_free_percent;
 }
 
+/// Beside a slot of its time as a primary, a standby makes no copy of the one that the consumer reads now:
+/// its worker for that gives up (PostgreSQL 17, slotsync.c), and the next promotion would find none. Whether
+/// such a slot is a copy is not part of every look.
+void clear_left_over(Upkeep& u, const Instance& holder) {
+    constexpr int first_with_copies = 170000;
+    const auto* leader = u.cluster.primary();
+    if (leader == nullptr || !answers(*leader) || !answers(holder) || &holder == leader) return;
+    if (!holder.is_standby() || holder.seen->version_num < first_with_copies) return;
+    SlotDeed deed{SlotDeedKind::clear, {.holder = holder.key, .name = {}, .member = {}}, {}, {}, {}};
+    for (const auto& slot : holder.seen->slots) {
+        if (slot.physical || slot.temporary || slot.active) continue;
+        const auto* live = slot_at(*leader, slot.name);
+        if (live != nullptr && !live->physical) deed.logical.push_back(slot.name);
+    }
+    if (!deed.logical.empty()) u.deeds.push_back(std::move(deed));
+}
+
 }  // namespace
 
 std::string member_slot(const Cluster& cluster, const Instance& member) {
@@ -192,6 +209,7 @@ std::vector<SlotDeed> plan_slot_upkeep(const Cluster& cluster, const SlotUpkeep&
     Upkeep u{cluster, upkeep, {}};
     tidy(u);
     for (const auto& holder : cluster.instances) {
+        clear_left_over(u, *holder);
         if (!may_lead(*holder)) continue;
         save_disk(u, *holder);
         for (const auto& member : cluster.instances) {

@@ -22,13 +22,21 @@ struct KnownSlot {
     auto operator<=>(const KnownSlot&) const = default;
 };
 
-enum class SlotDeedKind : uint8_t { know, create, advance, drop, forget };
+enum class SlotDeedKind : uint8_t {
+    know,
+    create,
+    advance,
+    drop,
+    forget,
+    clear  ///< logical ones that a former primary may still have, which is asked for first
+};
 
 struct SlotDeed {
     SlotDeedKind kind;
-    KnownSlot slot;
-    Lsn to;           ///< advance
-    std::string why;  ///< drop: a sentence
+    KnownSlot slot;                    ///< clear: the holder only
+    Lsn to;                            ///< advance
+    std::string why;                   ///< drop: a sentence
+    std::vector<std::string> logical;  ///< clear: which
 };
 
 struct SlotUpkeep {

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <tuple>
 
 #include "analysis/synchronous.h"
 #include "analysis/wording.h"
+#include "plan/logical_slots.h"
 #include "plan/switchover_parts.h"
 
 namespace baton::plan {
@@ -272,39 +274,27 @@ void check_room(const Survey& s, Verdict& v) {
                            seen.settings.max_wal_senders));
 }
 
-void check_logical_slot(const Survey& s, Verdict& v, const topology::LogicalSlot& slot,
-                        const Activity* there) {
-    const auto name = v.instance->key.text();
-    if (!slot.failover) {
-        warn(v, Obstacle::logical_slots,
-             fmt::format("the logical slot {} of {} does not go over to {}: its consumer has to begin anew",
-                         slot.name, s.primary.key.text(), name));
-        return;
+/// Physical slots that standbys will stream through at the candidate.
+std::set<std::string> slots_in_use_later(const Survey& s, const Instance& candidate) {
+    std::set<std::string> names;
+    for (const auto& slot : candidate.seen->slots) {
+        if (slot.physical && slot.active) names.insert(slot.name);
     }
-    const auto copy = there == nullptr ? topology::LogicalSlot{} : [&]() -> topology::LogicalSlot {
-        for (const auto& c : there->logical_slots) {
-            if (c.name == slot.name) return c;
-        }
-        return {};
-    }();
-    const auto* what = copy.name.empty()       ? "is not there"
-                       : !copy.synced          ? "is not a copy that is kept up to date"
-                       : copy.temporary        ? "has not been brought up to date yet"
-                       : !copy.invalid.empty() ? "is not valid any more"
-                                               : "";
-    if (*what != '\0')
-        object(v, Obstacle::logical_slots,
-               fmt::format("the failover slot {} {} at {}: see sync_replication_slots there", slot.name, what,
-                           name));
+    names.insert(slot_of_old_primary(s.primary, s.policy));
+    for (const auto* other : followers(s.cluster, s.primary, candidate))
+        names.insert(slot_on(*other, candidate, {}));
+    return names;
 }
 
 void check_logical_slots(const Survey& s, Verdict& v) {
-    const auto* activity = s.activity_of(s.primary.key);
-    if (activity == nullptr) return;
-    for (const auto& slot : activity->logical_slots) {
-        if (!slot.temporary && slot.invalid.empty())
-            check_logical_slot(s, v, slot, s.activity_of(v.instance->key));
-    }
+    const SlotSide primary{s.primary, s.activity_of(s.primary.key)};
+    const SlotSide candidate{*v.instance, s.activity_of(v.instance->key)};
+    auto found =
+        judge_logical_slots(primary, candidate, slots_in_use_later(s, *v.instance), s.wish.lag_bytes);
+    for (auto& text : found.failures)
+        object(v, Obstacle::logical_slots, std::move(text));
+    for (auto& text : found.warnings)
+        warn(v, Obstacle::logical_slots, std::move(text));
 }
 
 /// Commits on the new primary must not wait for standbys that it will not have.

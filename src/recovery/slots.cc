@@ -16,6 +16,8 @@ using plan::SlotDeedKind;
 constexpr milliseconds deed_deadline{2000};
 /// Rights that are missing, or a table of slots that is full, do not mend themselves soon.
 constexpr seconds pause_after_failure{300};
+/// Copies of logical slots look the same until they are asked about.
+constexpr seconds between_clearings{60};
 constexpr size_t members_limit = 10'000;
 
 }  // namespace
@@ -68,15 +70,47 @@ std::vector<plan::SlotDeed> SlotKeeper::plan(Watch& watch, const topology::Clust
         if (slot.cluster_id == cluster.id) upkeep.known.insert({slot.holder, slot.name, slot.member});
     }
     auto deeds = plan_slot_upkeep(cluster, upkeep);
+    // Its slots are its own now: when it is a standby again, they are looked at afresh.
+    if (const auto* leader = cluster.primary()) watch.cleared.erase(leader->key);
     std::erase_if(watch.failed, [&](const auto& f) { return f.second <= now; });
-    std::erase_if(
-        deeds, [&](const plan::SlotDeed& d) { return watch.failed.contains({d.slot.holder, d.slot.name}); });
+    std::erase_if(deeds, [&](const plan::SlotDeed& d) { return !is_due(watch, d, now); });
     return deeds;
+}
+
+bool SlotKeeper::is_due(const Watch& watch, const plan::SlotDeed& deed, MonoTime now) {
+    if (watch.failed.contains({deed.slot.holder, deed.slot.name})) return false;
+    if (deed.kind != SlotDeedKind::clear) return true;
+    const auto at = watch.cleared.find(deed.slot.holder);
+    return at == watch.cleared.end() || at->second.again <= now || at->second.slots != deed.logical;
+}
+
+/// Of slots of its time as a primary nothing is remembered: they are gone, or were none.
+Task<void> SlotKeeper::clear(Watch& watch, std::string cluster, plan::SlotDeed deed) {
+    const auto& holder = deed.slot.holder;
+    watch.cleared.insert_or_assign(holder,
+                                   Watch::Cleared{deed.logical, means_.clock.now() + between_clearings});
+    const auto actor = means_.engine.make_actor(holder);
+    const auto gone = co_await actor->drop_left_over_slots(deed.logical, means_.clock.now() + deed_deadline);
+    if (stopped_) co_return;
+    if (!gone) {
+        spdlog::warn("{}: logical slots of its time as a primary: {}", holder.text(), gone.error().text());
+        co_return;
+    }
+    for (const auto& name : *gone)
+        audit(deed, cluster,
+              fmt::format("dropped logical slot {} of its time as a primary: beside it, it keeps no copy of "
+                          "the one that is read now",
+                          name));
 }
 
 Task<void> SlotKeeper::work(std::string cluster_id, std::string name, std::vector<plan::SlotDeed> deeds) {
     const auto self = shared_from_this();
     for (const auto& deed : deeds) {
+        if (deed.kind == SlotDeedKind::clear) {
+            co_await clear(watches_[cluster_id], name, deed);
+            if (stopped_) co_return;
+            continue;
+        }
         // It is ours before it is there: a manager that ends in between must know it later.
         if (deed.kind == SlotDeedKind::create) remember(cluster_id, deed);
         const auto done = co_await act(deed);
@@ -118,12 +152,13 @@ void SlotKeeper::remember(const std::string& cluster_id, const plan::SlotDeed& d
 
 void SlotKeeper::audit(const plan::SlotDeed& deed, const std::string& cluster, const std::string& message) {
     spdlog::info("{} (cluster {}): {}", deed.slot.holder.text(), cluster, message);
-    means_.store.apply(store::AddAudit{{.id = means_.store.new_id(),
-                                        .at = means_.clock.wall(),
-                                        .type = deed.kind == SlotDeedKind::drop ? "drop-slot" : "create-slot",
-                                        .instance = deed.slot.holder,
-                                        .cluster_name = cluster,
-                                        .message = message}});
+    means_.store.apply(
+        store::AddAudit{{.id = means_.store.new_id(),
+                         .at = means_.clock.wall(),
+                         .type = deed.kind == SlotDeedKind::create ? "create-slot" : "drop-slot",
+                         .instance = deed.slot.holder,
+                         .cluster_name = cluster,
+                         .message = message}});
 }
 
 }  // namespace baton::recovery

@@ -49,6 +49,11 @@ class SlotKeeper : public std::enable_shared_from_this<SlotKeeper> {
         bool working = false;
         std::map<InstanceKey, MonoTime> seen;                            ///< members: when last
         std::map<std::pair<InstanceKey, std::string>, MonoTime> failed;  ///< slot -> not again before
+        struct Cleared {
+            std::vector<std::string> slots;
+            MonoTime again;
+        };
+        std::map<InstanceKey, Cleared> cleared;  ///< by holder: what was asked about, and when next
     };
 
     bool wanted(const topology::Cluster& cluster) const;
@@ -56,6 +61,8 @@ class SlotKeeper : public std::enable_shared_from_this<SlotKeeper> {
     std::vector<plan::SlotDeed> plan(Watch& watch, const topology::Cluster& cluster) const;
     Task<void> work(std::string cluster_id, std::string name, std::vector<plan::SlotDeed> deeds);
     Task<Result<void>> act(const plan::SlotDeed& deed);
+    Task<void> clear(Watch& watch, std::string cluster, plan::SlotDeed deed);
+    static bool is_due(const Watch& watch, const plan::SlotDeed& deed, MonoTime now);
     void remember(const std::string& cluster_id, const plan::SlotDeed& deed);
     void audit(const plan::SlotDeed& deed, const std::string& cluster, const std::string& message);
 

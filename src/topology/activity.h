@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "topology/wal.h"
 
 /// What is going on at a server, asked for on purpose: before it is stopped in order, and not with each look.
 namespace baton::topology {
@@ -25,6 +26,7 @@ struct LogicalSlot {
     bool failover = false;  ///< PG 17+: standbys keep a copy of it
     bool synced = false;    ///< PG 17+, on a standby: this is such a copy
     bool temporary = false;
+    Lsn confirmed;        ///< its consumer has everything before this
     std::string invalid;  ///< why it cannot be used any more; ""
     bool operator==(const LogicalSlot&) const = default;
 };
@@ -34,6 +36,9 @@ struct Activity {
     std::vector<OpenTransaction> transactions;  ///< the oldest first, at most 20
     std::vector<LogicalSlot> logical_slots;
     bool archiving_fails = false;  ///< the last attempt to archive a segment failed
+    bool copies_slots = false;     ///< PG 17+: sync_replication_slots
+    /// PG 17+, synchronized_standby_slots: as a primary it tells consumers nothing before these have it.
+    std::vector<std::string> consumers_wait_for;
     bool operator==(const Activity&) const = default;
 };
 

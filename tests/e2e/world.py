@@ -101,6 +101,17 @@ class World:
         wait_agents(manager, cluster, lease=lease)
         return cluster, manager, beside
 
+    def guard_each(self, cluster, instance_of, config=None):
+        """As guarded(), of servers that are there, with keys of each one's own. Returns (manager, {name: agent})."""
+        port, peers = self.ports(1), self.ports(len(cluster.nodes))
+        manager = self.manager(cluster, config={**agents.manager_settings(port), **(config or {})})
+        beside = {node.name: self.guard(agents.Agent(node, [f"127.0.0.1:{port}"], peers + at, instance=instance_of(node)))
+                  for at, node in enumerate(cluster)}
+        self.watch(manager, cluster)
+        wait_agents(manager, cluster)
+        wait_ready_to_switch(manager)
+        return manager, beside
+
     def guard(self, agent, start=True):
         self.agents.append(agent)
         self._ending.callback(agent.kill9)
@@ -168,6 +179,18 @@ def wait_agents(manager, cluster, lease=True, deadline_s=20):
         others = len(cluster.nodes) - 1
         return not lease or (primary["On"] and primary["HeldBy"] == "heartbeat" and len(primary["Promotable"]) == others)
     wait_until(heard, deadline_s, f"the agents of {[n.key for n in cluster]} are heard", 0.1)
+
+
+def obstacles(manager, to=None):
+    """What hinders a switchover now."""
+    query = f"&to={to.key}" if to is not None else ""
+    plan = manager.get(f"v2/clusters/{manager.clusters()[0]}/switchover?dry-run=true{query}")
+    return plan["data"]["Obstacles"]
+
+
+def wait_ready_to_switch(manager, to=None):
+    """Just after the agents' first words a preflight may still find something that passes."""
+    wait_until(lambda: not obstacles(manager, to), 15, "nothing hinders a switchover", 0.1)
 
 
 def wait_rejoined(manager, node, upstream, deadline_s=60):

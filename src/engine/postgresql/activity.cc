@@ -24,6 +24,8 @@ constexpr std::string_view activity_statement = R"(SELECT json_build_object(
    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start < clock_timestamp() - interval '1 s'
    ORDER BY xact_start LIMIT 20) t),
  'slots', (SELECT json_agg(to_jsonb(s)) FROM pg_replication_slots s WHERE slot_type = 'logical'),
+ 'copies_slots', coalesce(current_setting('sync_replication_slots', true) = 'on', false),
+ 'consumers_wait_for', to_jsonb(string_to_array(replace(current_setting('synchronized_standby_slots', true), ' ', ''), ',')),
  'archiving_fails', (SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
    FROM pg_stat_archiver)))";
 
@@ -51,11 +53,13 @@ void for_each(const json::object& o, std::string_view name, Each each) {
 }
 
 topology::LogicalSlot slot_of(const json::object& o) {
-    topology::LogicalSlot slot{.name = text_at(o, "slot_name"),
-                               .failover = flag_at(o, "failover"),
-                               .synced = flag_at(o, "synced"),
-                               .temporary = flag_at(o, "temporary"),
-                               .invalid = text_at(o, "invalidation_reason")};
+    topology::LogicalSlot slot{
+        .name = text_at(o, "slot_name"),
+        .failover = flag_at(o, "failover"),
+        .synced = flag_at(o, "synced"),
+        .temporary = flag_at(o, "temporary"),
+        .confirmed = topology::parse_lsn(text_at(o, "confirmed_flush_lsn")).value_or(topology::Lsn{}),
+        .invalid = text_at(o, "invalidation_reason")};
     if (slot.invalid.empty() && text_at(o, "wal_status") == "lost") slot.invalid = "wal_removed";
     if (slot.invalid.empty() && flag_at(o, "conflicting")) slot.invalid = "conflicting";
     return slot;
@@ -69,7 +73,11 @@ Result<topology::Activity> decode_activity(std::string_view text) {
     if (ec || !parsed.is_object())
         return fail(ErrorKind::internal, "the server's answer makes no sense: no object of activities");
     const auto& o = parsed.get_object();
-    topology::Activity out{.archiving_fails = flag_at(o, "archiving_fails")};
+    topology::Activity out{.archiving_fails = flag_at(o, "archiving_fails"),
+                           .copies_slots = flag_at(o, "copies_slots")};
+    for_each(o, "consumers_wait_for", [&](const json::value& v) {
+        if (v.is_string() && !v.get_string().empty()) out.consumers_wait_for.emplace_back(v.get_string());
+    });
     for_each(o, "backups", [&](const json::value& v) {
         if (v.is_string()) out.base_backups.emplace_back(v.get_string());
     });

@@ -114,6 +114,28 @@ Task<Result<void>> move_slot(HandPtr hand, std::string name, Lsn to, MonoTime de
         deadline, "ALTER ROLE %R REPLICATION;");
 }
 
+Task<Result<std::vector<std::string>>> remove_left_over_slots(HandPtr hand, std::vector<std::string> names,
+                                                              MonoTime deadline) {
+    if (auto ready = co_await ensure_connected(*hand, deadline); !ready)
+        co_return std::unexpected(ready.error());
+    std::vector<std::string> wanted;
+    for (const auto& name : names)
+        wanted.push_back(hand->session->literal(name));
+    // On a standby a slot with `failover` is a copy (synced) or of its time as a primary.
+    const auto dropped = co_await ask(
+        *hand,
+        fmt::format("SELECT slot_name, pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                    "WHERE pg_is_in_recovery() AND slot_type = 'logical' AND failover AND NOT synced "
+                    "AND NOT temporary AND NOT active AND slot_name IN ({})",
+                    fmt::join(wanted, ", ")),
+        deadline, "ALTER ROLE %R REPLICATION;");
+    if (!dropped) co_return std::unexpected(dropped.error());
+    std::vector<std::string> gone;
+    for (int row = 0; row < PQntuples(dropped->get()); ++row)
+        gone.emplace_back(PQgetvalue(dropped->get(), row, 0));
+    co_return gone;
+}
+
 Task<Result<void>> pause_or_resume(HandPtr hand, bool paused, MonoTime deadline) {
     const std::string function = paused ? "pg_wal_replay_pause()" : "pg_wal_replay_resume()";
     co_return co_await tell(*hand, "SELECT " + function, deadline,
@@ -148,6 +170,10 @@ class PostgresActor final : public Actor {
     }
     Task<Result<void>> advance_slot(std::string name, Lsn to, MonoTime d) override {
         return move_slot(hand_, std::move(name), to, d);
+    }
+    Task<Result<std::vector<std::string>>> drop_left_over_slots(std::vector<std::string> names,
+                                                                MonoTime d) override {
+        return remove_left_over_slots(hand_, std::move(names), d);
     }
     Task<Result<void>> restart_receiver(MonoTime d) override { return restart_wal_receiver(hand_, d); }
     Task<Result<void>> pause_replay(bool paused, MonoTime d) override {

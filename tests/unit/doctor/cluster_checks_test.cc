@@ -493,6 +493,8 @@ TEST(Checks, HostAgents) {
          [] { return with_agents([](auto& a) { a[1].peer_address.clear(); }); }},
         {"versions", "agents", Level::warn, "", "0.1.0, 0.2.0", "manager's version",
          [] { return with_agents([](auto& a) { a[2].version = "0.2.0"; }); }},
+        {"systemd starts what the agent ends", "agents", Level::warn, "s1:5432", "Restart=always",
+         "docs/agent.md", [] { return with_agents([](auto& a) { a[1].in_the_way = "Restart=always"; }); }},
         {"quarantined", "agents", Level::fail, "s2:5432", "rewind was interrupted", "baton reinit s2:5432",
          [] { return with_agents([](auto& a) { a[2].quarantine = "rewind was interrupted"; }); }},
         {"held", "agents", Level::warn, "s2:5432", "fenced", "baton rejoin s2:5432",

@@ -116,6 +116,11 @@ TEST_F(HostJobs, WhatCannotBeRewoundIsLeftAsItWas) {
                   nobody.rewind_conninfo.clear();
                   told = act(nobody, pair.state_directory(), order_of(pair, 'b'), false);
                   EXPECT_EQ(told.end.error->kind, ErrorKind::unsupported);
+                  auto without = pair.options('a');
+                  without.bin_directory = pair.directory();
+                  told = act(without, pair.state_directory(), order_of(pair, 'b'), false);
+                  EXPECT_EQ(told.end.error->kind, ErrorKind::unsupported);
+                  EXPECT_TRUE(told.end.untouched);
               }),
               0);
     EXPECT_TRUE(pair.start('a')) << read_whole(pair.data('a') + ".log").value_or("");

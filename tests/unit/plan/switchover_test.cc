@@ -183,6 +183,54 @@ TEST(SwitchoverPreflight, looks_at_what_goes_on_at_the_primary) {
     check(cases);
 }
 
+TEST(SwitchoverPreflight, says_what_hinders_the_consumers_of_logical_slots) {
+    const auto said = [](const World& world, const std::function<void(SwitchoverWish&)>& change) {
+        auto w = wish();
+        for (const auto* name : {"p", "s1"})
+            w.activity[key(name)] = {
+                .logical_slots = {{.name = "cdc", .failover = true, .synced = *name == 's'}},
+                .copies_slots = true};
+        change(w);
+        const auto found = preflight_switchover(world.build(), w, Policy{});
+        std::vector<std::string> all;
+        for (const auto* list : {&found.failures, &found.warnings}) {
+            for (const auto& f : *list)
+                all.push_back(f.text);
+        }
+        return all;
+    };
+    const auto copying = [](auto&, auto& seen) {
+        seen.settings.hot_standby_feedback = true;
+        seen.upstream.readable = seen.upstream.has_dbname = true;
+    };
+    const auto world = [&] {
+        return healthy().on("p").with(copying).on("s1").with(copying).slot("s1").on("s2").slot("s2_slot");
+    };
+    EXPECT_THAT(said(world(), [](auto&) {}), testing::IsEmpty());
+    EXPECT_THAT(said(world(), [](auto& w) { w.activity[key("s1")] = {}; }),
+                testing::ElementsAre(
+                    "the failover slot cdc is not there at s1:5432: sync_replication_slots is off there"));
+    EXPECT_THAT(said(world()
+                         .on("s1")
+                         .with([](auto&, auto& seen) {
+                             seen.settings.hot_standby_feedback = seen.upstream.has_dbname = false;
+                         })
+                         .on("p"),
+                     [](auto& w) { w.activity[key("s1")].logical_slots[0].temporary = true; }),
+                testing::ElementsAre("the failover slot cdc has not been brought up to date yet at s1:5432: "
+                                     "hot_standby_feedback is off, primary_conninfo has no dbname there"));
+    EXPECT_THAT(said(world(), [](auto& w) { w.activity[key("p")].copies_slots = false; }),
+                testing::ElementsAre("p:5432 would keep no copies of failover slots as a standby: "
+                                     "sync_replication_slots is off there"));
+    EXPECT_THAT(said(world(),
+                     [](auto& w) {
+                         w.activity[key("s1")].consumers_wait_for = {"s2_slot", "p", "nobody"};
+                         w.activity[key("p")].logical_slots[0].confirmed = lsn("1/0");
+                         w.activity[key("s1")].logical_slots[0].confirmed = lsn("0/1");
+                     }),
+                testing::ElementsAre(HasSubstr("behind its consumer"), HasSubstr("names nobody")));
+}
+
 TEST(SwitchoverPreflight, chooses_or_says_what_is_wrong_with_each) {
     const Case cases[] = {
         {"asked for nobody: the preferred one", healthy().on("s2").rule(topology::PromotionRule::prefer),
@@ -217,8 +265,8 @@ TEST(SwitchoverPlan, says_each_step_with_its_undo) {
     w.routers = {"pb1"};
     const auto plan = plan_switchover(cluster, preflight_switchover(cluster, w, Policy{}), w, Policy{});
     EXPECT_THAT(words(plan),
-                testing::ElementsAre("1 create-slot s1 s2_slot", "1 create-slot s1 p", "1 stand-clear s1",
-                                     "2 checkpoint p", "3 pause-clients p pb1", "4 stop-primary p",
+                testing::ElementsAre("1 create-slot s1 s2_slot", "1 create-slot s1 p", "2 checkpoint p",
+                                     "3 pause-clients p pb1", "4 stop-primary p", "4 stand-clear s1",
                                      "5 has-received s1", "6 promote s1 !", "7 route-clients s1 pb1 ?",
                                      "8 make-standby p p ?", "8 follow s2 s2_slot ?",
                                      "9 verify-streaming p ?", "9 verify-streaming s2 ?"));
@@ -238,9 +286,9 @@ TEST(SwitchoverPlan, does_without_routers_and_with_slots_that_are_there) {
     const auto w = wish();
     const auto plan = plan_switchover(cluster, preflight_switchover(cluster, w, Policy{}), w, Policy{});
     EXPECT_THAT(words(plan),
-                testing::ElementsAre("1 stand-clear s1", "2 checkpoint p", "3 stop-primary p",
-                                     "4 has-received s1", "5 promote s1 !", "6 make-standby p p ?",
-                                     "6 follow s2 ?", "7 verify-streaming p ?", "7 verify-streaming s2 ?"));
+                testing::ElementsAre("1 checkpoint p", "2 stop-primary p", "2 stand-clear s1",
+                                     "3 has-received s1", "4 promote s1 !", "5 make-standby p p ?",
+                                     "5 follow s2 ?", "6 verify-streaming p ?", "6 verify-streaming s2 ?"));
 }
 
 TEST(SwitchoverPlan, goes_on_after_the_promotion) {

@@ -81,6 +81,15 @@ class FakeActor final : public engine::Actor {
     Task<Result<void>> advance_slot(std::string name, topology::Lsn to, MonoTime) override {
         return answer("advance-slot", " " + name + " " + to.text());
     }
+    Task<Result<std::vector<std::string>>> drop_left_over_slots(std::vector<std::string> names,
+                                                                MonoTime) override {
+        std::string all;
+        for (const auto& name : names)
+            all += " " + name;
+        auto done = co_await answer("drop-left-over", all);
+        if (!done) co_return std::unexpected(done.error());
+        co_return names;
+    }
     Task<Result<void>> restart_receiver(MonoTime) override { return answer("restart-receiver"); }
     Task<Result<void>> pause_replay(bool, MonoTime) override { return answer("pause-replay"); }
     Task<Result<void>> set_read_only(bool, MonoTime) override { return answer("set-read-only"); }

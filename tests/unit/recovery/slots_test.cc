@@ -132,6 +132,50 @@ TEST_F(SlotKeeperTest, counts_on_while_nothing_can_be_done) {
     EXPECT_EQ(log.back(), "p: drop-slot s");
 }
 
+TEST_F(SlotKeeperTest, clears_what_a_former_primary_still_has) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere});
+    auto world = two();
+    const auto logical = [](auto&, Observation& o) {
+        o.version_num = 170010;
+        o.slots.push_back({.name = "cdc", .physical = false});
+    };
+    world.on("p").with(logical).on("s").with(logical).with([](auto&, Observation& o) {
+        o.slots.push_back({.name = "of_its_own", .physical = false});
+        o.slots.push_back({.name = "p"});
+    });
+    look(world);
+    EXPECT_THAT(log, ElementsAre("s: drop-left-over cdc"));
+    EXPECT_THAT(store->state().audit.rbegin()->second.message, HasSubstr("its time as a primary"));
+    // A copy looks the same: it is asked now and then.
+    for (int i = 0; i < 10; ++i)
+        look(world);
+    EXPECT_EQ(log.size(), 1U);
+    for (int i = 0; i < 3; ++i)
+        look(world);
+    EXPECT_EQ(log.size(), 2U);
+    // One that led in between has slots of its own again.
+    auto turned = world;
+    turned.on("s").with([](auto& i, auto&) { i.role = topology::Role::primary; });
+    turned.on("p").with([](auto& i, auto&) { i.role = topology::Role::standby; });
+    look(turned);
+    EXPECT_EQ(log[2], "p: drop-left-over cdc");
+    log.clear();
+    look(world);
+    EXPECT_THAT(log, ElementsAre("s: drop-left-over cdc"));
+}
+
+TEST_F(SlotKeeperTest, old_versions_make_no_copies) {
+    keeper->set_options({.where = SlotUpkeepWhere::everywhere});
+    auto world = two();
+    const auto logical = [](auto&, Observation& o) {
+        o.version_num = 160010;
+        o.slots.push_back({.name = "cdc", .physical = false});
+    };
+    world.on("p").with(logical).on("s").with(logical);
+    look(world);
+    EXPECT_THAT(log, ElementsAre("s: create-slot p"));
+}
+
 TEST_F(SlotKeeperTest, does_not_insist_where_it_may_not) {
     keeper->set_options({.where = SlotUpkeepWhere::everywhere});
     engine.failures["create-slot"] = {ErrorKind::privilege, "ALTER ROLE baton REPLICATION", "s:5432",
