@@ -63,6 +63,15 @@ def die_with_commits_of_its_own(node, writer, rows):
     node.kill9()
 
 
+def back_up(node, name, *more):
+    """A base backup by the program of that version; its directory."""
+    target = node.cluster.directory / node.name / name
+    postgres.run([postgres.bin_directory(node.cluster.version) / "pg_basebackup", "-D", target, "--checkpoint=fast", "--no-sync",
+                  *more, "-d", f"host={node.host} port={node.port} user={postgres.REPLICATION_USER} "
+                  f"password={postgres.REPLICATION_PASSWORD}"])
+    return target
+
+
 # What is new in each, and matters here: 17 summarises WAL; 18 has checksums without being asked, so that it can be rewound
 # without wal_log_hints, and reads through processes of its own.
 OF_ITS_OWN = {
@@ -79,6 +88,7 @@ def test_with_agents_switchover_failover_rewind_and_clone(world, version):
     cluster, manager, _ = world.guarded(2, version=version, settings=OF_ITS_OWN[version],
                                         config={"RejoinDropsWrites": True, "RecoveryPeriodBlockSeconds": 1})
     n1, n2 = cluster["n1"], cluster["n2"]
+    full = back_up(n1, "full") if version == 17 else None
     writer = world.writer(cluster)
     wait_ready_to_switch(manager)
     manager.switchover(manager.clusters()[0], n2)
@@ -101,6 +111,9 @@ def test_with_agents_switchover_failover_rewind_and_clone(world, version):
     wait_rejoined(manager, n2, n1)
     assert not any(number > 900_000_000 for number in n2.rows())
     assert writer.lost(n1.rows()) == [] and writer.lost(n2.rows()) == []
+    if full:  # what changed since is known across the switchover and the failover
+        more = back_up(n1, "more", f"--incremental={full}/backup_manifest")
+        assert any(more.rglob("INCREMENTAL.*"))
 
 
 def test_18_takes_back_the_slot_of_a_standby_that_is_away(world):
