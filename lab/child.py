@@ -1,5 +1,6 @@
 """A program that this lab started, and ends again."""
 
+import signal
 import subprocess
 
 
@@ -25,6 +26,10 @@ class Child:
                 self.kill9()
                 raise AssertionError(f"{self} did not end within {deadline_s} s of SIGTERM") from None
         return self._child.returncode if self._child else None
+
+    def hang_up(self):
+        """SIGHUP: read the configuration again."""
+        self._child.send_signal(signal.SIGHUP)
 
     def kill9(self):
         if self.running():

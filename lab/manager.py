@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import urllib.error
@@ -110,9 +109,6 @@ class Manager(Child):
 
     def __repr__(self):
         return "the manager"
-
-    def hang_up(self):
-        self._child.send_signal(signal.SIGHUP)
 
     # -- HTTP
 

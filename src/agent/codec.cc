@@ -23,6 +23,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Frame>> kinds{
 
 /// A hundred years, so that nothing overflows that is calculated from it.
 constexpr microseconds longest = std::chrono::hours(24 * 365 * 100);
+/// No life of a manager is so late; beyond, numbers of orders would overflow.
+constexpr uint64_t epoch_limit = 1'000'000'000'000;
 /// Spans that somebody asked for.
 constexpr milliseconds shortest_span{1};
 constexpr milliseconds longest_span = std::chrono::hours(24 * 7);
@@ -149,11 +151,10 @@ class Reader {
         boost::system::error_code code;
         const bool is_whole = from.is_int64() || from.is_uint64();
         const auto number = is_whole ? from.to_number<uint64_t>(code) : 0;
-        if (is_whole && !code) {
-            value = number;
-        } else {
-            complain(path, "must be a whole number from 0");
-        }
+        if (!is_whole || code) return complain(path, "must be a whole number from 0");
+        if (path.ends_with("epoch") && number > epoch_limit)
+            return complain(path, "is higher than any epoch can be");
+        value = number;
     }
     template <Whole T>
     void take(const json::value& from, const std::string& path, T& value) {

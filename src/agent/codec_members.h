@@ -76,6 +76,7 @@ void members(Visit& visit, Is<Status> auto& s) {
     visit("wal_disk", s.wal_disk);
     visit("lease", s.lease);
     visit("job", s.job);
+    visit("certificate_left_us", s.certificate_left);
     visit("in_the_way", s.in_the_way);
 }
 

@@ -82,6 +82,8 @@ struct Status {
     LeaseState lease;
     std::optional<Job> job;
     std::string in_the_way;  ///< what else starts and stops the server, a sentence; ""
+    /// Of the agent's own certificate; zero: it is good no more. By the wall clock of its host, as of dates.
+    std::optional<Duration> certificate_left;
     bool operator==(const Status&) const = default;
 };
 

@@ -252,6 +252,7 @@ constexpr std::array structure_rules{
          disk_space_phrase},
     Rule{Code::disk_space_notice, [](const Situation& s) { return disk_space(s) == DiskSpace::notice; },
          disk_space_phrase},
+    Rule{Code::certificate_expires, certificate_expires, certificate_phrase},
     Rule{Code::replica_diverged, is_diverged, diverged_phrase},
     Rule{Code::slot_wal_lost,
          [](const Situation& s) { return answering(s) && !endangered_slots(s.self).empty(); },

@@ -16,6 +16,12 @@ namespace {
 /// One that has stayed up for so long is in no loop any more.
 constexpr seconds stays_up_after{10};
 
+/// Of what its agent shows; not more than zero: it is good no more.
+Duration certificate_left(const Situation& s) {
+    const auto& host = *s.self.host;
+    return *host.certificate_left - std::max(s.now - host.heard, Duration{});
+}
+
 }  // namespace
 
 bool leads_with_agent(const Situation& s) {
@@ -95,6 +101,23 @@ DiskSpace disk_space(const Situation& s) {
     if (beyond(s.policy.disk_critical_percent)) return DiskSpace::critical;
     if (beyond(s.policy.disk_low_percent)) return DiskSpace::low;
     return beyond(s.policy.disk_notice_percent) ? DiskSpace::notice : DiskSpace::enough;
+}
+
+bool certificate_expires(const Situation& s) {
+    if (!s.self.host || !s.self.host->certificate_left || s.policy.certificate_notice <= Duration{})
+        return false;
+    return certificate_left(s) < s.policy.certificate_notice;
+}
+
+std::string certificate_phrase(const Situation& s) {
+    const auto left = certificate_left(s);
+    const auto what = left > Duration{}
+                          ? "is good for " + duration_text(left) + " more"
+                          : std::string("has expired: managers refuse it when it connects anew");
+    return fmt::format(
+        "the certificate of the agent of {} {}; make a new one (baton certs): the agent reads "
+        "it by itself",
+        s.self.key.text(), what);
 }
 
 std::string crash_loop_phrase(const Situation& s) {

@@ -23,6 +23,9 @@ std::string nobody_fit(const Situation& s);
 bool blind(const Situation& s);
 enum class DiskSpace : uint8_t { enough, notice, low, critical };
 DiskSpace disk_space(const Situation& s);
+/// What its agent shows to others is not good for long, or not any more.
+bool certificate_expires(const Situation& s);
+std::string certificate_phrase(const Situation& s);
 
 std::string crash_loop_phrase(const Situation& s);
 std::string hung_phrase(const Situation& s);

@@ -136,13 +136,16 @@ constexpr std::array table{
              "A disk of the server is filled beyond the second limit.", none, warning, true},
     CodeInfo{Code::disk_space_critical, "DiskSpaceCritical", "DiskSpaceCritical",
              "A disk of the server is nearly full.", none, critical, true},
+    CodeInfo{Code::certificate_expires, "CertificateExpires", "CertificateExpires",
+             "The certificate of the server's agent is good for a few more days only, or no more.", none,
+             warning, true},
 };
 
 consteval bool in_order() {
     for (size_t i = 0; i < table.size(); ++i) {
         if (std::to_underlying(table[i].code) != i) return false;
     }
-    return std::to_underlying(Code::disk_space_critical) + 1 == table.size();
+    return std::to_underlying(Code::certificate_expires) + 1 == table.size();
 }
 static_assert(in_order(), "the table must have one row for each Code, in the order of the enumeration");
 

@@ -64,7 +64,8 @@ enum class Code : uint8_t {
     quarantined,
     disk_space_notice,
     disk_space_low,
-    disk_space_critical
+    disk_space_critical,
+    certificate_expires
 };
 
 enum class Action : uint8_t { none, detection, recover_primary, recover_intermediate };
@@ -127,6 +128,8 @@ struct Policy {
     Duration disk_hung_hold = seconds(1);
     Duration disk_read_only_hold = seconds(1);
     Duration disk_failing_hold = seconds(2);
+    /// A certificate of an agent that is good for less than this is told of; 0 = never.
+    Duration certificate_notice = std::chrono::hours(14 * 24);
     /// A disk that is used by so much is told of; 0 = never.
     int disk_notice_percent = 70;
     int disk_low_percent = 85;

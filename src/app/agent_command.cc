@@ -16,6 +16,7 @@
 #include "base/defect.h"
 #include "base/text.h"
 #include "host/agent.h"
+#include "host/own_thread.h"
 
 namespace baton::app {
 namespace {
@@ -83,7 +84,7 @@ std::string hostname() {
 /// The process: one thread, and those that may hang in a disk's stead.
 class Process {
   public:
-    explicit Process(host::Options options) : options_(std::move(options)) {}
+    Process(host::Options options, std::string file) : options_(std::move(options)), file_(std::move(file)) {}
 
     Result<void> open() {
         auto state = host::open_state(*clock_, options_.state_directory);
@@ -126,13 +127,7 @@ class Process {
     host::Memory present_memory() const { return agent_->memory(); }
 
     int run() {
-        signals_.async_wait([this](const boost::system::error_code& ec, int number) {
-            if (ec) return;
-            spdlog::info("signal {}: the agent ends, its servers run on", number);
-            sd_notify(0, "STOPPING=1");
-            agent_->stop();
-            context_.stop();
-        });
+        await_signal();
         if (const auto started = agent_->start(); !started) {
             spdlog::error("cannot start: {}", started.error().text());
             return 1;
@@ -147,6 +142,42 @@ class Process {
     }
 
   private:
+    void await_signal() {
+        signals_.async_wait([this](const boost::system::error_code& ec, int number) {
+            if (ec) return;
+            if (number == SIGHUP) {
+                spawn(clock_->executor(), reload(*this));
+                await_signal();
+                return;
+            }
+            spdlog::info("signal {}: the agent ends, its servers run on", number);
+            sd_notify(0, "STOPPING=1");
+            agent_->stop();
+            context_.stop();
+        });
+    }
+    static Task<void> reload(Process& self) {
+        if (std::exchange(self.reloading_, true)) co_return;
+        sd_notify(0, "RELOADING=1");
+        auto loaded = co_await host::on_own_thread<Result<host::LoadedOptions>>(
+            *self.clock_, [file = self.file_] { return host::load_options(file); });
+        Result<std::string> done = std::string();
+        if (loaded) {
+            for (const auto& w : loaded->warnings)
+                spdlog::warn("{}", w);
+            spdlog::set_level(loaded->options.debug ? spdlog::level::debug : spdlog::level::info);
+            done = co_await self.agent_->reload(std::move(loaded->options));
+        } else {
+            done = std::unexpected(loaded.error());
+        }
+        if (done) {
+            spdlog::info("configuration read again: {}", *done);
+        } else {
+            spdlog::error("configuration not changed, because it has errors:\n{}", done.error().text());
+        }
+        sd_notify(0, "READY=1");
+        self.reloading_ = false;
+    }
     /// A loop that hangs enforces no lease: systemd starts the agent anew then.
     static Task<void> feed_watchdog(Clock& clock) {
         uint64_t interval_us = 0;
@@ -164,10 +195,12 @@ class Process {
     }
 
     host::Options options_;
+    const std::string file_;
+    bool reloading_ = false;
     asio::io_context context_{1};
     std::unique_ptr<Clock> clock_ = make_boot_clock(context_.get_executor());
     std::unique_ptr<ProcessRunner> processes_ = make_process_runner(*clock_);
-    asio::signal_set signals_{context_, SIGTERM, SIGINT};
+    asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
     std::unique_ptr<host::StateFile> state_;
     std::unique_ptr<host::Agent> agent_;
 };
@@ -237,7 +270,7 @@ int agent_command(const std::vector<std::string>& args) {
     std::signal(SIGPIPE, SIG_IGN);
     // Few threads and little to keep: one arena is enough.
     mallopt(M_ARENA_MAX, 1);
-    Process process(loaded->options);
+    Process process(loaded->options, call->file);
     if (const auto opened = process.open(); !opened) return failed(opened.error());
     if (call->mode == Mode::release) return release(process);
     if (call->mode == Mode::adopt) return adopt(process);

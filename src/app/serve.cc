@@ -182,6 +182,9 @@ class Process {
         engine::postgresql::set_login(*engine_, control::login(fresh));
         if (!options_.quiet && !options_.debug)
             spdlog::set_level(fresh.Debug ? spdlog::level::debug : spdlog::level::info);
+        if (!fleet_) return;
+        if (const auto read = fleet_->reload(fleet_options(fresh, hostname())); !read)
+            spdlog::error("what agents must show, and are shown, stays as it was: {}", read.error().text());
     }
 
     void on_signal(const boost::system::error_code& ec, int number) {

@@ -20,7 +20,8 @@ topology::Host host_of(const agent::Seen& seen) {
             .wal_disk = status.wal_disk,
             .job = status.job,
             .lease_on = status.lease.on,
-            .system_identifier = status.system_identifier};
+            .system_identifier = status.system_identifier,
+            .certificate_left = status.certificate_left};
 }
 
 void Manager::listen_to_agents() {

@@ -15,6 +15,7 @@ using topology::Host;
 constexpr milliseconds same_moment{500};
 /// A disk whose use moves by less is not news, so that it does not flutter about an alarm's limit.
 constexpr int percent_step = 2;
+constexpr std::chrono::hours certificate_step{3};
 
 /// Points of its use that lie between two words on a disk; all of them where only one names it.
 int percent_between(const std::optional<Disk>& a, const std::optional<Disk>& b) {
@@ -41,8 +42,18 @@ bool tells_more(const Host& then, const Host& now) {
            other_health(then.wal_disk, now.wal_disk);
 }
 
+/// It was renewed, or its end has come. The wall clock that it is told by may jump by an hour.
+bool other_certificate(const Host& then, const Host& now) {
+    if (!then.certificate_left || !now.certificate_left)
+        return then.certificate_left.has_value() != now.certificate_left.has_value();
+    const Duration expected = *then.certificate_left - (now.heard - then.heard);
+    const bool good = *now.certificate_left > Duration{};
+    return good != (expected > Duration{}) ||
+           (good && std::chrono::abs(*now.certificate_left - expected) >= certificate_step);
+}
+
 bool moved(const Host& then, const Host& now) {
-    return percent_between(then.data_disk, now.data_disk) >= percent_step ||
+    return other_certificate(then, now) || percent_between(then.data_disk, now.data_disk) >= percent_step ||
            percent_between(then.wal_disk, now.wal_disk) >= percent_step;
 }
 

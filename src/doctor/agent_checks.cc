@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "analysis/wording.h"
 #include "base/text.h"
 #include "doctor/check_functions.h"
 #include "doctor/words.h"
@@ -10,6 +11,8 @@
 namespace baton::doctor {
 
 namespace {
+
+constexpr std::chrono::hours certificate_soon{30 * 24};
 
 bool any_agent(const Facts& facts, const Cluster& cluster) {
     return std::ranges::any_of(cluster.instances,
@@ -85,6 +88,18 @@ void check_agents(const Facts& facts, const Cluster& cluster, Notes& notes) {
         if (agent->peer_address.empty()) {
             notes.warn(i->key, "its host agent listens for no other agents, so it cannot vouch",
                        "set PeerListenAddress and PeerAddress in the agent's configuration");
+        }
+        const auto left = agent->certificate_seconds;
+        if (left && *left <= 0) {
+            notes.fail(
+                i->key, "the certificate of its host agent has expired: it is refused when it connects anew",
+                "make a new one (baton certs) in the place of CertFile and KeyFile; it is read by itself");
+        } else if (left && seconds(*left) < certificate_soon) {
+            notes.warn(
+                i->key,
+                fmt::format("the certificate of its host agent is good for {} more",
+                            analysis::duration_text(seconds(*left))),
+                "make a new one (baton certs) in the place of CertFile and KeyFile; it is read by itself");
         }
         if (!agent->in_the_way.empty())
             notes.warn(i->key, agent->in_the_way, "see \"systemd and Debian\" in docs/agent.md");

@@ -9,6 +9,7 @@ namespace baton::doctor {
 void check_config(const Facts&, Notes&);
 void check_credentials(const Facts&, Notes&);
 void check_files(const Facts&, Notes&);
+void check_certificates(const Facts&, Notes&);
 void check_listen(const Facts&, Notes&);
 void check_state_file(const Facts&, Notes&);
 void check_hooks(const Facts&, Notes&);

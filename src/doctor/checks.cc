@@ -22,6 +22,8 @@ constexpr std::array table{
     manager_check("credentials", "The manager can log in", "the account, its password and TLS",
                   check_credentials),
     manager_check("files", "Files that the configuration names", "passfile, certificates, keys", check_files),
+    manager_check("certificates", "Certificates are good for a while",
+                  "the dates in the files that are named", check_certificates),
     manager_check("listen", "The API's address", "ListenAddress, ListenSocket", check_listen),
     manager_check("state-file", "The state file", "SQLite3DataFile and its directory", check_state_file),
     manager_check("hooks", "Hooks can run", "the shell, the programs, the placeholders", check_hooks),

@@ -49,6 +49,14 @@ struct NamedFile {
     std::string problem;          ///< why it cannot be read
 };
 
+/// A certificate that the configuration names.
+struct NamedCertificate {
+    std::string key;   ///< of the configuration
+    std::string path;  ///< as written there
+    std::optional<WallTime> ends;
+    std::string problem;  ///< why that is not known
+};
+
 enum class StateFile : uint8_t {
     usable,
     absent,         ///< not there yet, can be made
@@ -65,6 +73,7 @@ struct Machine {
     bool shell_found = false;
     std::vector<Hook> hooks;
     std::vector<NamedFile> files;
+    std::vector<NamedCertificate> certificates;
     StateFile state_file = StateFile::usable;
     std::string state_problem;
     std::optional<uint64_t> state_free_bytes;  ///< on the file system of the state file
@@ -101,6 +110,7 @@ struct ManagerAgent {
     std::string in_the_way;  ///< what else starts and stops the server
     bool connected = false;
     bool lease_on = false;
+    std::optional<int64_t> certificate_seconds;  ///< how long its certificate is still good
 };
 
 /// What the running manager says of itself, by its API.

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "doctor/listening.h"
+#include "net/certificate_files.h"
 #include "recovery/hooks.h"
 #include "store/schema.h"
 
@@ -86,7 +87,35 @@ std::vector<NamedFile> files_of(const config::Config& c) {
     add_file(files, "PostgreSQLSSLCAFile", c.PostgreSQLSSLCAFile, false);
     add_file(files, "PostgreSQLSSLCertFile", c.PostgreSQLSSLCertFile, false);
     add_file(files, "PostgreSQLSSLPrivateKeyFile", c.PostgreSQLSSLPrivateKeyFile, true);
+    const bool agents = c.ServeAgentsHttp && c.AgentsUseSSL;
+    add_file(files, "AgentSSLPrivateKeyFile", agents ? c.AgentSSLPrivateKeyFile : "", true);
+    add_file(files, "SSLPrivateKeyFile", c.UseSSL ? c.SSLPrivateKeyFile : "", true);
     return files;
+}
+
+void add_certificate(std::vector<NamedCertificate>& certificates, std::string key, const std::string& path) {
+    if (path.empty()) return;
+    NamedCertificate certificate{.key = std::move(key), .path = path, .ends = {}, .problem = {}};
+    if (const auto ends = net::certificate_file_ends(path)) {
+        certificate.ends = *ends;
+    } else {
+        certificate.problem = ends.error().message;
+    }
+    certificates.push_back(std::move(certificate));
+}
+
+std::vector<NamedCertificate> certificates_of(const config::Config& c) {
+    std::vector<NamedCertificate> certificates;
+    add_certificate(certificates, "PostgreSQLSSLCertFile", c.PostgreSQLSSLCertFile);
+    if (c.UseSSL) {
+        add_certificate(certificates, "SSLCertFile", c.SSLCertFile);
+        add_certificate(certificates, "SSLCAFile", c.UseMutualTLS ? c.SSLCAFile : "");
+    }
+    if (c.ServeAgentsHttp && c.AgentsUseSSL) {
+        add_certificate(certificates, "AgentSSLCertFile", c.AgentSSLCertFile);
+        add_certificate(certificates, "AgentSSLCAFile", c.AgentsUseMutualTLS ? c.AgentSSLCAFile : "");
+    }
+    return certificates;
 }
 
 /// The nearest directory above `path` that exists.
@@ -209,7 +238,8 @@ Machine examine_machine(const config::Config& config) {
                     .shell = config.ProcessesShellCommand,
                     .shell_found = in_search_path(config.ProcessesShellCommand),
                     .hooks = hooks_of(config),
-                    .files = files_of(config)};
+                    .files = files_of(config),
+                    .certificates = certificates_of(config)};
     examine_state_file(config.SQLite3DataFile, machine);
     const auto listening = try_listening(config);
     machine.listen_taken = listening.taken;

@@ -30,6 +30,11 @@ int64_t number_of(const json::object& object, std::string_view name) {
     return value != nullptr && value->is_int64() ? value->get_int64() : 0;
 }
 
+std::optional<int64_t> whole_of(const json::object& object, std::string_view name) {
+    const auto* value = object.if_contains(json::string_view(name.data(), name.size()));
+    return value != nullptr && value->is_int64() ? std::optional(value->get_int64()) : std::nullopt;
+}
+
 const json::object* object_of(const json::object& object, std::string_view name) {
     const auto* value = object.if_contains(json::string_view(name.data(), name.size()));
     return value != nullptr ? value->if_object() : nullptr;
@@ -118,7 +123,8 @@ std::vector<ManagerAgent> parse_agents(std::string_view text) {
                           .quarantine = text_of(o, "Quarantine"),
                           .in_the_way = text_of(o, "InTheWay"),
                           .connected = flag_of(o, "Connected"),
-                          .lease_on = lease != nullptr && flag_of(*lease, "On")});
+                          .lease_on = lease != nullptr && flag_of(*lease, "On"),
+                          .certificate_seconds = whole_of(o, "CertificateSecondsLeft")});
     });
     return agents;
 }

@@ -64,6 +64,29 @@ void check_credentials(const Facts& facts, Notes& notes) {
                            c.PostgreSQLTopologyDatabase, tls));
 }
 
+void check_certificates(const Facts& facts, Notes& notes) {
+    constexpr std::chrono::hours soon{30 * 24};
+    for (const auto& c : facts.machine.certificates) {
+        const auto name = fmt::format("{} = {}", c.key, c.path);
+        if (!c.ends) {
+            notes.fail(fmt::format("{}: {}", name, c.problem),
+                       "a PEM file with a certificate; baton certs makes such files");
+        } else if (*c.ends <= facts.wall) {
+            notes.fail(fmt::format("{} has expired at {}", name, iso_time(*c.ends)),
+                       "make a new one: baton certs, with its two files moved away");
+        } else if (*c.ends - facts.wall < soon) {
+            notes.warn(fmt::format("{} is good until {}, {} from now", name, iso_time(*c.ends),
+                                   analysis::duration_text(*c.ends - facts.wall)),
+                       "make a new one before that day: baton certs, with its two files moved away");
+        }
+    }
+    if (!notes.clean()) return;
+    notes.pass(facts.machine.certificates.empty()
+                   ? "no certificates are named"
+                   : fmt::format("{} will do for a month at least",
+                                 counted(facts.machine.certificates.size(), "named certificate")));
+}
+
 void check_files(const Facts& facts, Notes& notes) {
     for (const auto& file : facts.machine.files) {
         if (!file.readable) {
@@ -71,8 +94,8 @@ void check_files(const Facts& facts, Notes& notes) {
                                    facts.machine.user),
                        fmt::format("make {} readable for the user that runs the manager", file.path));
         } else if (file.secret && file.open_to_others) {
-            notes.fail(fmt::format("{} = {} is readable by group or others; libpq ignores such a file",
-                                   file.key, file.path),
+            notes.fail(fmt::format("{} = {} is readable by group or others{}", file.key, file.path,
+                                   file.key.starts_with("PostgreSQL") ? "; libpq ignores such a file" : ""),
                        fmt::format("chmod 600 {}", file.path));
         }
     }

@@ -28,6 +28,10 @@ class Fleet {
     /// file.
     virtual Result<void> start() = 0;
     virtual void stop() = 0;
+    /// The token, the certificate, whether one is asked for and of which units: as in `options` from now on,
+    /// for those who come in. Who is in stays in. Files are read again even if their names are the same;
+    /// where that fails all stays as it was. Error io: names the file.
+    virtual Result<void> reload(Options options) = 0;
     virtual Registry& registry() = 0;
     /// Where it really listens.
     virtual uint16_t port() const = 0;

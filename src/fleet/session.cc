@@ -18,6 +18,7 @@ constexpr int frames_a_second = 500;
 constexpr int beats_until_gone = 10;
 /// Two managers that both command an agent must not chase each other through epochs.
 constexpr seconds outrank_every{10};
+constexpr size_t longest_name = 100;
 
 }  // namespace
 
@@ -56,6 +57,7 @@ Task<bool> Session::come_in() {
     if (!frame) co_return co_await refuse("no introduction: " + frame.error().text());
     const auto* hello = std::get_if<agent::Hello>(&*frame);
     if (!hello) co_return co_await refuse("an agent begins with hello");
+    name_ = printable(hello->host, longest_name);
     if (const auto why = hindrance(*hello)) co_return co_await refuse(*why);
     auto& registry = house_->registry();
     if (registry.outranked_by(*hello)) (void)co_await house_->outrank(hello->epoch);
@@ -67,25 +69,39 @@ Task<bool> Session::come_in() {
     co_return true;
 }
 
-/// Why it may not come in. What it showed is not repeated: it may be a secret of somebody else.
+/// Why it may not come in. The token that it showed is not repeated: it may be a secret of somebody else.
 std::optional<std::string> Session::hindrance(const agent::Hello& hello) const {
-    const auto& options = house_->options();
-    const auto& peer = channel_->peer();
-    if (options.verify_clients) {
-        if (!peer.verified) return "a client certificate is needed (AgentsUseMutualTLS)";
-        const auto accepted = [&](const std::string& unit) {
-            return std::ranges::find(options.valid_ous, unit) != options.valid_ous.end();
-        };
-        if (!options.valid_ous.empty() && std::ranges::none_of(peer.units, accepted))
-            return "the organisational unit of its certificate is not accepted (AgentSSLValidOUs)";
-    }
-    if (!options.token.empty() && !equal_in_constant_time(hello.token, options.token))
-        return "its token is not the manager's (AgentToken)";
+    const auto& token = house_->options().token;
+    if (token.empty() && !house_->options().verify_clients)
+        return "this manager has neither AgentToken nor AgentsUseMutualTLS any more: anybody could come in";
+    if (auto why = certificate_hindrance()) return why;
+    if (token.empty()) return std::nullopt;
+    if (hello.token.empty())
+        return "it shows no token, and AgentToken is set at the manager: set Token or TokenFile of the agent";
+    if (!equal_in_constant_time(hello.token, token))
+        return "its token is not the manager's: Token or TokenFile of the agent and AgentToken must be the "
+               "same";
     return std::nullopt;
 }
 
+std::optional<std::string> Session::certificate_hindrance() const {
+    const auto& options = house_->options();
+    const auto& peer = channel_->peer();
+    if (!options.verify_clients) return std::nullopt;
+    if (!peer.verified)
+        return "it shows no client certificate (AgentsUseMutualTLS): set CertFile and KeyFile of the agent";
+    const auto accepted = [&](const std::string& unit) {
+        return std::ranges::find(options.valid_ous, unit) != options.valid_ous.end();
+    };
+    if (options.valid_ous.empty() || std::ranges::any_of(peer.units, accepted)) return std::nullopt;
+    return fmt::format(
+        "the organisational unit of its certificate ({}, of {}) is none of AgentSSLValidOUs: {}",
+        peer.units.empty() ? "none" : printable(join(peer.units, ", "), longest_name),
+        printable(peer.common_name, longest_name), join(options.valid_ous, ", "));
+}
+
 Task<bool> Session::refuse(std::string why) {
-    house_->turned_away(address_, why);
+    house_->turned_away(name_.empty() ? address_ : fmt::format("{} ({})", address_, name_), why);
     const auto text = agent::to_text(agent::Refusal{std::move(why)});
     (void)co_await channel_->write_line(text, farewell);
     co_return false;
@@ -101,7 +117,9 @@ Task<void> Session::listen() {
         if (!frame) {
             const bool nonsense = frame.error().kind == ErrorKind::invalid_argument;
             if (nonsense) end("cannot understand it: " + frame.error().message);
-            spdlog::info("agent at {}: {}", address_, frame.error().text());
+            spdlog::log(nonsense ? spdlog::level::warn : spdlog::level::info,
+                        "the connection of the agent at {} ({}) ended: {}", address_, name_,
+                        frame.error().text());
             co_return;
         }
         if (!co_await take(*frame)) co_return;
@@ -127,6 +145,14 @@ Task<bool> Session::take(agent::Frame frame) {
 Task<bool> Session::take_beat(agent::Beat beat) {
     auto& registry = house_->registry();
     const auto now = house_->clock().now();
+    if (last_beat_ && beat.seq <= *last_beat_) {
+        const auto why = fmt::format("heartbeat {} came after {}: a repeated one counts for nothing",
+                                     beat.seq, *last_beat_);
+        house_->turned_away(fmt::format("{} ({})", address_, name_), why);
+        end(why);
+        co_return false;
+    }
+    last_beat_ = beat.seq;
     if (beat.epoch > registry.epoch() && now - outranked_at_ >= outrank_every) {
         outranked_at_ = now;
         spdlog::warn("another manager, of epoch {}, commands the agent at {}", beat.epoch, address_);
@@ -135,7 +161,7 @@ Task<bool> Session::take_beat(agent::Beat beat) {
     if (ending_) co_return false;
     auto answer = registry.beat(*this, beat);
     if (!answer) {
-        house_->turned_away(address_, answer.error().text());
+        house_->turned_away(fmt::format("{} ({})", address_, name_), answer.error().text());
         end(answer.error().text());
         co_return false;
     }

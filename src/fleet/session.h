@@ -12,7 +12,7 @@ class House {
     virtual Clock& clock() = 0;
     virtual Registry& registry() = 0;
     virtual const Options& options() const = 0;
-    /// Somebody was not let in: counted, and logged once a minute for each address.
+    /// Somebody was not let in: counted, and logged once a minute for each address and reason.
     virtual void turned_away(const std::string& address, const std::string& why) = 0;
     /// False: no newer epoch could be written down.
     virtual Task<bool> outrank(uint64_t seen) = 0;
@@ -36,6 +36,7 @@ class Session final : public Link, public std::enable_shared_from_this<Session> 
     Task<bool> come_in();
     Task<bool> refuse(std::string why);
     std::optional<std::string> hindrance(const agent::Hello& hello) const;
+    std::optional<std::string> certificate_hindrance() const;
     Task<Result<agent::Frame>> read_frame(Duration limit);
     Task<void> listen();
     Task<bool> take(agent::Frame frame);
@@ -45,6 +46,8 @@ class Session final : public Link, public std::enable_shared_from_this<Session> 
     const std::shared_ptr<House> house_;
     const std::unique_ptr<net::Channel> channel_;
     const std::string address_;
+    std::string name_;  ///< as the agent calls its host; "" before it has
+    std::optional<uint64_t> last_beat_;
     bool welcome_ = false;
     bool ending_ = false;
     MonoTime second_began_{};  ///< for the limit of frames

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "base/async.h"
+#include "base/text.h"
 
 namespace baton::host {
 namespace {
@@ -11,13 +12,13 @@ namespace {
 constexpr size_t most_orders = 32;
 constexpr uint16_t manager_port = 3001;
 
-constexpr net::TlsSettingNames tls_names{.certificate = "CertFile", .key = "KeyFile", .ca = "CAFile"};
 
 }  // namespace
 
 Agent::Agent(AgentParts parts, Options options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
+      trust_(std::make_shared<Trust>(parts_.clock, options_)),
       epoch_(parts_.state.memory().epoch),
       jobs_(make_jobs(parts_.clock, parts_.processes, options_.state_directory)),
       disks_(make_disks(parts_.clock, options_.instances)) {
@@ -64,36 +65,17 @@ void Agent::make_guarded(size_t at) {
                 data = disks_->data(at);
                 wal = disks_->wal(at);
             },
+        .certificate_left = [trust = trust_] { return trust->certificate_left(); },
     };
     guarded_.push_back(std::make_shared<Guarded>(std::move(around), instance, std::move(kept), epoch_, log));
 }
 
 Task<Result<void>> Agent::prepare(bool adopt) {
-    if (auto tls = make_tls(); !tls) co_return tls;
+    if (auto trusted = trust_->load(); !trusted) co_return trusted;
     for (const auto& g : guarded_) {
         if (auto ready = co_await g->prepare(adopt); !ready) co_return ready;
     }
     co_return Result<void>{};
-}
-
-Result<void> Agent::make_tls() {
-    if (!options_.use_tls) return {};
-    auto client = net::make_tls_client({.ca_file = options_.ca_file,
-                                        .certificate_file = options_.cert_file,
-                                        .key_file = options_.key_file,
-                                        .skip_verify = options_.skip_verify,
-                                        .names = tls_names});
-    if (!client) return std::unexpected(client.error());
-    tls_client_ = std::move(*client);
-    if (options_.peer_listen_address.empty()) return {};
-    auto server = net::make_tls_context({.certificate_file = options_.cert_file,
-                                         .key_file = options_.key_file,
-                                         .ca_file = options_.ca_file,
-                                         .ask_for_client_certificate = !options_.ca_file.empty(),
-                                         .names = tls_names});
-    if (!server) return std::unexpected(server.error());
-    tls_server_ = std::move(*server);
-    return {};
 }
 
 Result<void> Agent::start() {
@@ -101,7 +83,7 @@ Result<void> Agent::start() {
         listener_ = std::make_unique<PeerListener>(
             parts_.clock,
             PeerListenerOptions{
-                .address = options_.peer_listen_address, .token = options_.token, .tls = tls_server_},
+                .address = options_.peer_listen_address, .token = trust_->token(), .tls = trust_->of_peers()},
             [this](const agent::Vouch& v) { return vouch(v); });
         if (auto listening = listener_->start(); !listening) return listening;
     }
@@ -109,14 +91,16 @@ Result<void> Agent::start() {
         health_ = make_health(parts_.clock, options_, [this] { return statuses(); });
         if (auto listening = health_->start(); !listening) return listening;
     }
-    asker_ = std::make_unique<PeerAsker>(parts_.clock, options_.token, tls_client_);
+    asker_ = std::make_unique<PeerAsker>(parts_.clock, trust_->token(), trust_->to_peers());
     disks_->start([this, alive = std::weak_ptr(alive_)] {
         if (!alive.expired()) say();
     });
     for (const auto& address : options_.managers) {
         links_.push_back(std::make_shared<ManagerLink>(
-            parts_.clock, *this, Dialer(parts_.clock.executor(), address, manager_port, tls_client_)));
+            parts_.clock, *this,
+            Dialer(parts_.clock.executor(), address, manager_port, trust_->to_managers())));
     }
+    trust_->start();
     // First the guards: one whose lease has ended while nobody watched must not run a moment longer.
     for (const auto& g : guarded_)
         g->start();
@@ -127,6 +111,7 @@ Result<void> Agent::start() {
 
 void Agent::stop() {
     if (std::exchange(stopped_, true)) return;
+    trust_->stop();
     for (const auto& link : links_)
         link->stop();
     for (const auto& g : guarded_)
@@ -140,6 +125,19 @@ void Agent::stop() {
 Agent::GuardedPtr Agent::find(const InstanceKey& key) const {
     const auto at = std::ranges::find_if(guarded_, [&](const auto& g) { return g->options().key == key; });
     return at == guarded_.end() ? nullptr : *at;
+}
+
+Task<Result<std::string>> Agent::reload(Options fresh) {
+    const auto changes = changes_of(options_, fresh);
+    auto options = with_changes(options_, fresh);
+    const std::weak_ptr<bool> alive(alive_);
+    if (auto trusted = co_await trust_->reload(options); !trusted) co_return std::unexpected(trusted.error());
+    if (alive.expired()) co_return "";
+    options_ = std::move(options);
+    auto text = "changed: " + (changes.at_once.empty() ? "nothing" : join(changes.at_once, ", "));
+    if (!changes.after_restart.empty())
+        text += "; in force after a restart of the agent: " + join(changes.after_restart, ", ");
+    co_return text;
 }
 
 // ---- What must be remembered, told and asked
@@ -209,7 +207,7 @@ agent::Hello Agent::hello() {
             .agent = parts_.state.memory().agent,
             .host = parts_.hostname,
             .boot = parts_.clock.boot(),
-            .token = options_.token,
+            .token = *trust_->token(),
             .peer_address = options_.peer_listen_address.empty() ? "" : options_.peer_address,
             .epoch = epoch_,
             .instances = statuses()};
@@ -225,17 +223,27 @@ agent::Beat Agent::beat() {
 void Agent::hear_epoch(uint64_t epoch) {
     if (epoch <= epoch_) return;
     epoch_ = epoch;
+    last_order_ = 0;
     for (const auto& g : guarded_)
         g->heard_epoch(epoch_);
 }
 
+/// Somebody replays what an earlier manager said, or an old copy of a manager's record is in use.
+void Agent::complain_of_old(uint64_t epoch, const std::string& what) {
+    if (epoch >= epoch_) return;
+    if (complaints_.may(what, std::to_string(epoch), parts_.clock.now()))
+        spdlog::warn("{} of epoch {} counts for nothing: epoch {} has been heard since", what, epoch, epoch_);
+}
+
 void Agent::welcomed(const agent::Welcome& welcome) {
+    complain_of_old(welcome.epoch, "a manager's welcome");
     hear_epoch(welcome.epoch);
     say();
 }
 
 void Agent::answered(MonoTime sent, const agent::BeatAnswer& answer) {
     for (const auto& [key, grant] : answer.grants) {
+        complain_of_old(grant.epoch, "a grant for " + key.text());
         hear_epoch(grant.epoch);
         if (const auto g = find(key)) g->answered(sent, grant);
     }
@@ -250,9 +258,14 @@ Result<void> Agent::may_order(const agent::Order& order) const {
                     fmt::format("the order is of epoch {}, and a manager of epoch {} has been heard since",
                                 order.epoch, epoch_));
     }
-    if (orders_ >= most_orders)
+    if (order.epoch == epoch_ && order.id <= last_order_) {
+        return fail(ErrorKind::conflict,
+                    fmt::format("order {} was heard before, or is older than {}: nothing is done twice",
+                                order.id, last_order_));
+    }
+    if (orders_.size() >= most_orders)
         return fail(ErrorKind::refused_by_policy,
-                    fmt::format("{} orders are under way, which is the limit", orders_));
+                    fmt::format("{} orders are under way, which is the limit", orders_.size()));
     if (order.verb != Verb::route && !find(order.instance))
         return fail(ErrorKind::not_found, "this agent does not guard it", order.instance.text());
     return {};
@@ -260,18 +273,22 @@ Result<void> Agent::may_order(const agent::Order& order) const {
 
 void Agent::ordered(agent::Order order, std::function<void(agent::Frame)> reply) {
     if (const auto fine = may_order(order); !fine) {
-        spdlog::warn("order {} refused: {}", agent::to_string(order.verb), fine.error().text());
-        reply(agent::Done{.order = order.id, .error = fine.error()});
+        spdlog::warn("order {} ({} {}) refused: {}", order.id, agent::to_string(order.verb),
+                     order.instance.text(), fine.error().text());
+        // The answer to one that is under way is its end.
+        if (!orders_.contains(order.id)) reply(agent::Done{.order = order.id, .error = fine.error()});
         return;
     }
     hear_epoch(order.epoch);
-    ++orders_;
+    last_order_ = order.id;
+    orders_.insert(order.id);
     spawn(parts_.clock.executor(),
           [](Agent& self, std::weak_ptr<bool> alive, agent::Order o,
              std::function<void(agent::Frame)> answer) -> Task<void> {
+              const auto id = o.id;
               auto done = co_await self.carry_out(std::move(o), answer);
               if (alive.expired()) co_return;
-              --self.orders_;
+              self.orders_.erase(id);
               answer(std::move(done));
               self.say();
           }(*this, alive_, std::move(order), std::move(reply)));

@@ -2,10 +2,12 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/quiet_log.h"
 #include "base/subprocess.h"
 #include "host/disks.h"
 #include "host/guarded.h"
@@ -15,6 +17,7 @@
 #include "host/options.h"
 #include "host/peers.h"
 #include "host/state.h"
+#include "host/trust.h"
 
 namespace baton::host {
 
@@ -43,6 +46,9 @@ class Agent final : public ManagerCalls {
     Result<void> start();
     /// Ends every connection and watch. The servers run on.
     void stop();
+    /// The configuration was read again: takes what a running agent can (option_changes.cc), and says what it
+    /// took. Connections and leases stay. Error io: a certificate cannot be read; all stays as it was.
+    Task<Result<std::string>> reload(Options fresh);
 
     agent::Hello hello() override;
     agent::Beat beat() override;
@@ -53,7 +59,6 @@ class Agent final : public ManagerCalls {
 
   private:
     using GuardedPtr = std::shared_ptr<Guarded>;
-    Result<void> make_tls();
     void make_guarded(size_t at);
     GuardedPtr find(const InstanceKey& key) const;
     void save();
@@ -63,11 +68,13 @@ class Agent final : public ManagerCalls {
     agent::Vouched vouch(const agent::Vouch& vouch);
     std::vector<agent::Status> statuses() const;
     Result<void> may_order(const agent::Order& order) const;
+    void complain_of_old(uint64_t epoch, const std::string& what);
     Task<agent::Done> carry_out(agent::Order order, std::function<void(agent::Frame)> reply);
     Task<agent::Done> route(agent::Order order);
 
     AgentParts parts_;
     Options options_;
+    const std::shared_ptr<Trust> trust_;
     uint64_t epoch_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     std::unique_ptr<Jobs> jobs_;
@@ -75,11 +82,11 @@ class Agent final : public ManagerCalls {
     std::unique_ptr<Health> health_;
     std::unique_ptr<PeerAsker> asker_;
     std::unique_ptr<PeerListener> listener_;
-    std::shared_ptr<net::TlsClient> tls_client_;
-    std::shared_ptr<net::TlsContext> tls_server_;
     std::vector<GuardedPtr> guarded_;
     std::vector<std::shared_ptr<ManagerLink>> links_;
-    size_t orders_ = 0;  ///< under way
+    std::set<uint64_t> orders_;  ///< under way
+    uint64_t last_order_ = 0;    ///< of the present epoch; within one their numbers rise
+    QuietLog complaints_{std::chrono::minutes(1)};
     bool stopped_ = false;
 };
 

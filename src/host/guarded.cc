@@ -223,6 +223,7 @@ agent::Status Guarded::status() const {
     s.in_the_way = in_the_way_;
     if (s.system_identifier.empty()) s.system_identifier = control_.system_identifier;
     around_.disks(s.data_disk, s.wal_disk);
+    s.certificate_left = around_.certificate_left();
     if (!job_) return s;
     s.job = job_;
     s.job->running = now() - job_began_;

@@ -25,6 +25,7 @@ struct Surroundings {
     std::function<void(const InstanceKey&)> ask;  ///< the members of its grant, and the managers
     std::function<std::string()> trouble;         ///< why the state file cannot be written; ""
     std::function<void(std::optional<agent::Disk>& data, std::optional<agent::Disk>& wal)> disks;
+    std::function<std::optional<Duration>()> certificate_left;  ///< Status::certificate_left
 };
 
 /// One guarded server in life: its guard, its processes and what it is ordered to do. Agent's thread; shared,

@@ -11,6 +11,9 @@ namespace {
 
 constexpr milliseconds first_pause{100};
 constexpr milliseconds longest_pause{2000};
+constexpr milliseconds longest_pause_inside{500};
+/// A connection that held for so long was one.
+constexpr seconds lasting{2};
 constexpr seconds connect_limit{2};
 constexpr seconds welcome_limit{5};
 /// A manager that withholds its answers is silent, and yet there: so long nothing is concluded from silence.
@@ -42,20 +45,26 @@ void ManagerLink::tell() {
 Task<void> ManagerLink::run(Self self) {
     auto pause = first_pause;
     while (!self->stopped_) {
+        const auto began = self->clock_.now();
         const auto ended = co_await self->attend();
         if (self->stopped_) break;
+        // One that lets us in and throws us out again is not called all the time; a flapping network is no
+        // reason to let a lease end.
         if (self->welcome_) {
-            pause = first_pause;
-            spdlog::warn("manager {}: the connection ended: {}", self->dialer_.address(),
-                         ended.error().text());
-        } else if (!std::exchange(self->complained_, true)) {
-            spdlog::warn("manager {}: {}", self->dialer_.address(), ended.error().text());
+            const bool lasted = self->clock_.now() - began >= lasting;
+            pause = lasted ? first_pause : std::min(pause, longest_pause_inside);
         }
+        self->complain(ended.error());
         self->welcome_ = false;
         self->channel_.reset();
         co_await self->pause_.wait_until(self->clock_.now() + pause);
         pause = std::min(pause * 2, longest_pause);
     }
+}
+
+void ManagerLink::complain(const Error& ended) {
+    const auto text = (welcome_ ? "the connection ended: " : "") + ended.text();
+    if (complaints_.may("", text, clock_.now())) spdlog::warn("manager {}: {}", dialer_.address(), text);
 }
 
 /// One connection from its beginning to its end, which is always an error.
@@ -67,7 +76,6 @@ Task<Result<void>> ManagerLink::attend() {
     sent_.clear();
     if (auto welcome = co_await introduce(); !welcome) co_return welcome;
     welcome_ = true;
-    complained_ = false;
     spawn(clock_.executor(), beat(shared_from_this(), channel_));
     auto ended = co_await listen();
     channel_->cancel();

@@ -7,6 +7,7 @@
 
 #include "agent/protocol.h"
 #include "base/clock.h"
+#include "base/quiet_log.h"
 #include "host/dial.h"
 
 namespace baton::host {
@@ -39,6 +40,7 @@ class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
   private:
     using Self = std::shared_ptr<ManagerLink>;
     static Task<void> run(Self self);
+    void complain(const Error& ended);
     Task<Result<void>> attend();
     Task<Result<void>> introduce();
     Task<Result<void>> listen();
@@ -57,7 +59,7 @@ class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
     bool welcome_ = false;
     bool stopped_ = false;
     bool changed_ = false;
-    bool complained_ = false;  ///< the log knows that it cannot be reached
+    QuietLog complaints_{std::chrono::minutes(10)};
     uint64_t seq_ = 0;
     std::map<uint64_t, MonoTime> sent_;  ///< heartbeats that have no answer yet, the latest ones
 };

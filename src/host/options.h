@@ -42,6 +42,7 @@ struct InstanceOptions {
     /// A clone may empty the data directory before it copies, where there is no room for two or it is a mount
     /// point: there is no way back then.
     bool clone_in_place = false;
+    bool operator==(const InstanceOptions&) const = default;
 };
 
 /// A PgBouncer of this host, whose targets the agent may change.
@@ -49,6 +50,7 @@ struct PoolerOptions {
     std::string name;
     std::string databases_file;
     std::string pid_file;
+    bool operator==(const PoolerOptions&) const = default;
 };
 
 struct Options {
@@ -65,6 +67,14 @@ struct Options {
     std::vector<InstanceOptions> instances;
     std::vector<PoolerOptions> poolers;
 };
+
+/// Keys that differ, by whether a running agent takes the new value.
+struct OptionChanges {
+    std::vector<std::string> at_once, after_restart;
+};
+OptionChanges changes_of(const Options& old, const Options& fresh);
+/// `old` with those of `fresh` that a running agent takes.
+Options with_changes(const Options& old, const Options& fresh);
 
 struct LoadedOptions {
     Options options;

@@ -8,7 +8,9 @@
 
 #include "agent/codec.h"
 #include "base/async.h"
+#include "base/quiet_log.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "net/listen.h"
 
 namespace baton::host {
@@ -31,15 +33,22 @@ constexpr size_t line_limit = 16UL * 1024;
 
 struct PeerAsker::Peer {
     Peer(Clock& c, Dialer d) : clock(c), dialer(std::move(d)) {}
+    /// Why it does not promise, once in a while; who asks does so several times a second.
+    void complain(const std::string& why) {
+        if (complaints.may("", why, clock.now()))
+            spdlog::warn("the agent at {} does not vouch: {}", dialer.address(), why);
+    }
     Clock& clock;
     Dialer dialer;
+    QuietLog complaints{std::chrono::minutes(1)};
     std::unique_ptr<net::Channel> channel;
     bool busy = false;
     bool over = false;  ///< nobody wants to know any more
     uint64_t seq = 0;
 };
 
-PeerAsker::PeerAsker(Clock& clock, std::string token, std::shared_ptr<net::TlsClient> tls)
+PeerAsker::PeerAsker(Clock& clock, std::shared_ptr<const std::string> token,
+                     std::shared_ptr<net::TlsClient> tls)
     : clock_(clock), token_(std::move(token)), tls_(std::move(tls)) {}
 
 PeerAsker::~PeerAsker() {
@@ -54,7 +63,7 @@ void PeerAsker::ask(const std::string& address, agent::Vouch vouch, std::functio
     auto& peer = peers_[address];
     if (!peer) peer = std::make_shared<Peer>(clock_, Dialer(clock_.executor(), address, default_port, tls_));
     if (std::exchange(peer->busy, true)) return;
-    vouch.token = token_;
+    vouch.token = *token_;
     spawn(clock_.executor(), put(peer, std::move(vouch), std::move(promised)));
 }
 
@@ -66,6 +75,7 @@ Task<void> PeerAsker::put(std::shared_ptr<Peer> peer, agent::Vouch vouch,
         const bool kept = peer->channel != nullptr;
         if (!kept) {
             auto channel = co_await peer->dialer.dial(until - peer->clock.now());
+            if (!channel && !peer->over) peer->complain(channel.error().message);
             if (!channel || peer->over) break;
             peer->channel = std::move(*channel);
         }
@@ -84,10 +94,11 @@ Task<void> PeerAsker::put(std::shared_ptr<Peer> peer, agent::Vouch vouch,
             if (answer->promised) {
                 promised(asked);
             } else {
-                spdlog::debug("{} does not vouch: {}", peer->dialer.address(), answer->reason);
+                peer->complain(printable(answer->reason));
             }
             break;
         }
+        if (!line && !kept) peer->complain(line.error().message);
         peer->channel.reset();
     }
     peer->busy = false;
@@ -103,10 +114,16 @@ struct PeerListener::House {
     Answer answer;
     std::optional<asio::ip::tcp::acceptor> acceptor;
     std::list<std::shared_ptr<net::Channel>> channels;
+    QuietLog complaints{std::chrono::minutes(1)};
     bool stopped = false;
 
+    void complain(const std::string& address, const std::string& why) {
+        if (complaints.may(address, why, clock.now()))
+            spdlog::warn("{} asks for a promise and is refused: {}", address, why);
+    }
+
     bool believes(const net::Peer& peer, const agent::Vouch& vouch) const {
-        return options.token.empty() ? peer.verified : equal_in_constant_time(vouch.token, options.token);
+        return options.token->empty() ? peer.verified : equal_in_constant_time(vouch.token, *options.token);
     }
 };
 
@@ -151,19 +168,22 @@ Task<void> PeerListener::accept(std::shared_ptr<House> house) {
 
 Task<void> PeerListener::serve(std::shared_ptr<House> house, std::shared_ptr<net::Channel> channel) {
     auto good = co_await channel->handshake(handshake_limit);
+    if (!good && !house->stopped) house->complain(channel->peer().address, good.error().message);
     while (good && !house->stopped) {
         const auto line = co_await channel->read_line(idle_limit);
         if (!line || house->stopped) break;
         const auto frame = agent::parse_frame(*line);
         const auto* vouch = frame ? std::get_if<agent::Vouch>(&*frame) : nullptr;
         if (vouch == nullptr) break;
-        agent::Vouched answer{.seq = vouch->seq,
-                              .reason = "who asks has neither the token nor a certificate"};
+        const auto why = house->options.token->empty()
+                             ? "it shows no certificate (CertFile and KeyFile of its agent)"
+                             : "its token is not this agent's (Token or TokenFile)";
+        agent::Vouched answer{.seq = vouch->seq, .reason = why};
         const bool believed = house->believes(channel->peer(), *vouch);
         if (believed) answer = house->answer(*vouch);
         good = co_await channel->write_line(agent::to_text(answer), handshake_limit);
         if (believed) continue;
-        spdlog::warn("{} asked for a promise without the right token", channel->peer().address);
+        house->complain(channel->peer().address, why);
         break;
     }
     channel->cancel();

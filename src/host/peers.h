@@ -16,7 +16,7 @@ namespace baton::host {
 /// at most one question is under way on it. Agent's thread.
 class PeerAsker {
   public:
-    PeerAsker(Clock& clock, std::string token, std::shared_ptr<net::TlsClient> tls);
+    PeerAsker(Clock& clock, std::shared_ptr<const std::string> token, std::shared_ptr<net::TlsClient> tls);
     ~PeerAsker();
     /// `promised` is called when it promised; `asked` is when the question left. A question that finds the
     /// last one still under way is dropped: the caller asks again soon anyway.
@@ -27,14 +27,14 @@ class PeerAsker {
     static Task<void> put(std::shared_ptr<Peer> peer, agent::Vouch vouch,
                           std::function<void(MonoTime)> promised);
     Clock& clock_;
-    std::string token_;
+    std::shared_ptr<const std::string> token_;
     std::shared_ptr<net::TlsClient> tls_;
     std::map<std::string, std::shared_ptr<Peer>> peers_;
 };
 
 struct PeerListenerOptions {
-    std::string address;  ///< PeerListenAddress
-    std::string token;    ///< "" = a good client certificate is needed instead
+    std::string address;                       ///< PeerListenAddress
+    std::shared_ptr<const std::string> token;  ///< "" = a good client certificate is needed instead
     std::shared_ptr<net::TlsContext> tls;
 };
 

@@ -86,6 +86,12 @@ void write_agent(JsonWriter& out, const control::View& view, const Seen& seen) {
     out.field("Version", seen.version).field("Address", seen.address).field("PeerAddress", seen.peer_address);
     out.field("Connected", seen.connected).field("Sessions", seen.sessions);
     out.field("LastHeardMilliseconds", to_ms(std::max(Duration::zero(), view.now - seen.heard)));
+    out.key("CertificateSecondsLeft");
+    if (seen.status.certificate_left) {
+        out.value(to_ms(*seen.status.certificate_left) / 1000);
+    } else {
+        out.null();
+    }
     write_server(out, seen);
     out.key("Lease");
     write_lease(out, seen);

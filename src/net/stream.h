@@ -24,8 +24,8 @@ struct Peer {
 
 /// One connection, whatever it runs over: keeps TLS and socket types out of the rest of the room. Used on one
 /// thread. One read and one write may be under way at the same time; the limit of the later call holds for
-/// both. Errors: timeout, cancelled, broken; of a handshake authentication, too (the other side's certificate
-/// is not accepted).
+/// both. Errors: timeout, cancelled, broken; authentication (one side does not accept the certificate of the
+/// other: the second one to know is told by its first read).
 class Stream {
   public:
     virtual ~Stream() = default;
@@ -56,6 +56,8 @@ struct TlsSettingNames {
 struct TlsOptions {
     std::string certificate_file, key_file, ca_file;
     bool ask_for_client_certificate = false;
+    /// A certificate that is good but for its date is believed.
+    bool believe_expired = false;
     TlsSettingNames names{};
 };
 
@@ -64,6 +66,10 @@ class TlsContext {
   public:
     virtual ~TlsContext() = default;
     virtual std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket) = 0;
+    /// From now on it does as `other`, which make_tls_context() made. Connections that are there stay.
+    virtual void become(const TlsContext& other) = 0;
+    /// When its certificate ends.
+    virtual WallTime certificate_ends() const = 0;
 };
 /// Error io names the file that cannot be read or does not fit.
 Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsOptions& options);
@@ -72,6 +78,7 @@ struct TlsClientOptions {
     std::string ca_file;                     ///< "" = those that the system trusts
     std::string certificate_file, key_file;  ///< our own; both or none
     bool skip_verify = false;                ///< anybody is believed to be whom we wanted to reach
+    bool believe_expired = false;            ///< as TlsOptions::believe_expired
     TlsSettingNames names{.certificate = "CertFile", .key = "KeyFile", .ca = "CAFile"};
 };
 
@@ -81,6 +88,8 @@ class TlsClient {
     virtual ~TlsClient() = default;
     /// `host`: the name or address that the server's certificate must be made out to.
     virtual std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket, const std::string& host) = 0;
+    /// As TlsContext::become().
+    virtual void become(const TlsClient& other) = 0;
 };
 /// Errors: io as above, invalid_argument (a certificate without a key or a key without a certificate).
 Result<std::shared_ptr<TlsClient>> make_tls_client(const TlsClientOptions& options);

@@ -54,14 +54,25 @@ struct Watched {
     bool expired = false;
 };
 
-/// Reading and writing are the same for every layer on top of a socket.
-template <class Layer, class Socket>
+/// What an error means beyond its text: nothing, where there is no layer that could tell.
+struct NoMeaning {
+    std::string operator()(const boost::system::error_code& /*code*/) const { return {}; }
+};
+
+/// Reading and writing are the same for every layer on top of a socket. `meaning`: in words, of an error by
+/// which the other side says that it does not trust us; "" of others.
+template <class Layer, class Socket, class Meaning = NoMeaning>
 Task<Result<size_t>> read_some(Layer& layer, std::shared_ptr<Watched<Socket>> watched,
-                               asio::mutable_buffer into, std::optional<Duration> limit) {
+                               asio::mutable_buffer into, std::optional<Duration> limit,
+                               Meaning meaning = {}) {
     boost::system::error_code code;
     if (limit) Watched<Socket>::arm(watched, *limit);
     const auto count = co_await layer.async_read_some(into, asio::redirect_error(asio::use_awaitable, code));
     if (limit) watched->disarm();
+    if (code && !watched->expired) {
+        if (auto meant = meaning(code); !meant.empty())
+            co_return fail(ErrorKind::authentication, std::move(meant));
+    }
     if (code) co_return std::unexpected(watched->error(code));
     co_return count;
 }

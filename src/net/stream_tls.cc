@@ -3,6 +3,7 @@
 #include <boost/asio/ssl/impl/src.hpp>
 
 #include "net/stream_impl.h"
+#include "net/tls_words.h"
 
 namespace baton::net {
 
@@ -28,13 +29,29 @@ std::vector<std::string> subject_values(X509* certificate, int field) {
     return values;
 }
 
+/// One set of files and rules. Connections keep what they need of it.
+struct Rules {
+    explicit Rules(asio::ssl::context::method method) : context(method) {
+        SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+    }
+    asio::ssl::context context;
+    TlsSide ours;
+    bool believe_expired = false;
+};
+using RulesPtr = std::shared_ptr<Rules>;
+
 class TlsStream final : public Stream {
   public:
-    TlsStream(Tcp socket, asio::ssl::context& context, Peer peer, Side side)
+    TlsStream(Tcp socket, RulesPtr rules, Peer peer, Side side)
         : watched_(std::make_shared<Watched<Tcp>>(std::move(socket))),
-          layer_(watched_->socket, context),
+          rules_(std::move(rules)),
+          layer_(watched_->socket, rules_->context),
           peer_(std::move(peer)),
-          side_(side) {}
+          side_(side) {
+        SSL* ssl = layer_.native_handle();
+        SSL_set_ex_data(ssl, place(), this);
+        SSL_set_verify(ssl, SSL_get_verify_mode(ssl), &TlsStream::judge);
+    }
     ~TlsStream() override { watched_->disarm(); }
 
     /// The certificate must be made out to `host`; its name goes with the greeting, unless it is a number.
@@ -60,7 +77,9 @@ class TlsStream final : public Stream {
         co_return Result<void>{};
     }
     Task<Result<size_t>> read(asio::mutable_buffer into, std::optional<Duration> limit) override {
-        return read_some(layer_, watched_, into, limit);
+        // The last word of a side that does not accept our certificate comes after our handshake.
+        return read_some(layer_, watched_, into, limit,
+                         [this](const auto& code) { return told_by_other(code, rules_->ours); });
     }
     Task<Result<void>> write(std::string_view bytes, Duration limit) override {
         return write_all(layer_, watched_, bytes, limit);
@@ -77,12 +96,39 @@ class TlsStream final : public Stream {
     asio::any_io_executor executor() override { return watched_->socket.get_executor(); }
 
   private:
+    /// Where OpenSSL keeps which stream a connection belongs to.
+    static int place() {
+        static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+        return index;
+    }
+    /// Called by OpenSSL for each certificate of the other side, with its verdict.
+    static int judge(int good, X509_STORE_CTX* chain) {
+        if (good == 1) return good;
+        const auto* ssl =
+            static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
+        auto& self = *static_cast<TlsStream*>(SSL_get_ex_data(ssl, place()));
+        const int verdict = X509_STORE_CTX_get_error(chain);
+        if (verdict == X509_V_ERR_CERT_HAS_EXPIRED && self.rules_->believe_expired) {
+            X509_STORE_CTX_set_error(chain, X509_V_OK);
+            return 1;
+        }
+        if (self.objection_.empty())
+            self.objection_ =
+                not_accepted(verdict, X509_STORE_CTX_get_current_cert(chain), self.rules_->ours);
+        return good;
+    }
     Error handshake_error(const boost::system::error_code& code) {
         const auto verdict = SSL_get_verify_result(layer_.native_handle());
-        if (verdict == X509_V_OK || watched_->expired) return watched_->error(code);
-        return {ErrorKind::authentication,
-                std::string("its certificate is not accepted: ") + X509_verify_cert_error_string(verdict), "",
-                ""};
+        if (watched_->expired) return watched_->error(code);
+        if (verdict == X509_V_OK) {
+            auto told = told_by_other(code, rules_->ours);
+            if (told.empty()) return watched_->error(code);
+            return {ErrorKind::authentication, std::move(told), "", ""};
+        }
+        return {
+            ErrorKind::authentication,
+            objection_.empty() ? not_accepted(static_cast<int>(verdict), nullptr, rules_->ours) : objection_,
+            "", ""};
     }
     void read_certificate() {
         X509* certificate = SSL_get1_peer_certificate(layer_.native_handle());
@@ -97,12 +143,14 @@ class TlsStream final : public Stream {
     }
 
     std::shared_ptr<Watched<Tcp>> watched_;
+    const RulesPtr rules_;
     Layer layer_;
     Peer peer_;
     const Side side_;
+    std::string objection_;  ///< to the other side's certificate
 };
 
-std::unique_ptr<TlsStream> tls_stream(Tcp socket, asio::ssl::context& context, Side side) {
+std::unique_ptr<TlsStream> tls_stream(Tcp socket, RulesPtr rules, Side side) {
     boost::system::error_code ignored;
     const auto remote = socket.remote_endpoint(ignored);
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -111,7 +159,7 @@ std::unique_ptr<TlsStream> tls_stream(Tcp socket, asio::ssl::context& context, S
               .verified = false,
               .units = {},
               .common_name = {}};
-    return std::make_unique<TlsStream>(std::move(socket), context, std::move(peer), side);
+    return std::make_unique<TlsStream>(std::move(socket), std::move(rules), std::move(peer), side);
 }
 
 std::unexpected<Error> unusable(std::string_view setting, const std::string& file,
@@ -146,53 +194,68 @@ Result<void> trust(asio::ssl::context& context, const std::string& ca_file, cons
     return {};
 }
 
+std::string setting_text(std::string_view name, const std::string& file) {
+    return file.empty() ? std::string() : std::string(name) + " " + file;
+}
+
 class TlsContextImpl final : public TlsContext {
   public:
-    TlsContextImpl() : context_(asio::ssl::context::tls_server) {}
-
     Result<void> load(const TlsOptions& options) {
-        SSL_CTX_set_min_proto_version(context_.native_handle(), TLS1_2_VERSION);
-        auto shown = show(context_, options.certificate_file, options.key_file, options.names);
+        auto& context = rules_->context;
+        rules_->ours = {.certificate = setting_text(options.names.certificate, options.certificate_file),
+                        .ca = setting_text(options.names.ca, options.ca_file)};
+        rules_->believe_expired = options.believe_expired;
+        auto shown = show(context, options.certificate_file, options.key_file, options.names);
         if (!shown || !options.ask_for_client_certificate) return shown;
         // A certificate that is given must be good; none at all is left to the check of each request, because
         // the status route may be open to everybody (StatusOUVerify).
-        if (auto trusted = trust(context_, options.ca_file, options.names); !trusted) return trusted;
+        if (auto trusted = trust(context, options.ca_file, options.names); !trusted) return trusted;
         static constexpr unsigned char session_scope[] = "baton";
-        SSL_CTX_set_session_id_context(context_.native_handle(), session_scope, sizeof session_scope - 1);
+        SSL_CTX_set_session_id_context(context.native_handle(), session_scope, sizeof session_scope - 1);
         return {};
     }
     std::unique_ptr<Stream> make_stream(Tcp socket) override {
-        return tls_stream(std::move(socket), context_, asio::ssl::stream_base::server);
+        return tls_stream(std::move(socket), rules_, asio::ssl::stream_base::server);
+    }
+    void become(const TlsContext& other) override {
+        rules_ = dynamic_cast<const TlsContextImpl&>(other).rules_;
+    }
+    WallTime certificate_ends() const override {
+        return certificate_end(SSL_CTX_get0_certificate(rules_->context.native_handle()));
     }
 
   private:
-    asio::ssl::context context_;
+    RulesPtr rules_ = std::make_shared<Rules>(asio::ssl::context::tls_server);
 };
 
 class TlsClientImpl final : public TlsClient {
   public:
-    TlsClientImpl() : context_(asio::ssl::context::tls_client) {}
-
     Result<void> load(const TlsClientOptions& options) {
-        SSL_CTX_set_min_proto_version(context_.native_handle(), TLS1_2_VERSION);
+        auto& context = rules_->context;
+        rules_->ours = {.certificate = setting_text(options.names.certificate, options.certificate_file),
+                        .ca = setting_text(options.names.ca, options.ca_file)};
+        rules_->believe_expired = options.believe_expired;
         if (options.certificate_file.empty() != options.key_file.empty()) {
             return fail(ErrorKind::invalid_argument, std::string(options.names.certificate) + " and " +
                                                          std::string(options.names.key) + " go together");
         }
         if (!options.certificate_file.empty()) {
-            auto shown = show(context_, options.certificate_file, options.key_file, options.names);
+            auto shown = show(context, options.certificate_file, options.key_file, options.names);
             if (!shown) return shown;
         }
-        return options.skip_verify ? Result<void>{} : trust(context_, options.ca_file, options.names);
+        return options.skip_verify ? Result<void>{} : trust(context, options.ca_file, options.names);
     }
     std::unique_ptr<Stream> make_stream(Tcp socket, const std::string& host) override {
-        auto stream = tls_stream(std::move(socket), context_, asio::ssl::stream_base::client);
+        auto stream = tls_stream(std::move(socket), rules_, asio::ssl::stream_base::client);
         stream->expect(host);
         return stream;
     }
+    void become(const TlsClient& other) override {
+        rules_ = dynamic_cast<const TlsClientImpl&>(other).rules_;
+    }
 
   private:
-    asio::ssl::context context_;
+    RulesPtr rules_ = std::make_shared<Rules>(asio::ssl::context::tls_client);
 };
 
 }  // namespace

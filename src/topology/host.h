@@ -86,6 +86,8 @@ struct Host {
     std::optional<Job> job;
     bool lease_on = false;
     std::string system_identifier;  ///< of its data directory; "" while that cannot be read
+    /// How long what the agent shows to others is still good; zero: no more. Nothing: it shows none.
+    std::optional<Duration> certificate_left;
 
     /// Its server is gone, and the agent keeps it so: nothing of it commits any more.
     bool says_dead() const {

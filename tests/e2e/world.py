@@ -48,6 +48,10 @@ class World:
         finally:
             shutil.rmtree(self.home, ignore_errors=True)
 
+    def at_the_end(self, action):
+        """After everything that is made later has ended."""
+        self._ending.callback(action)
+
     def ports(self, count):
         """The first of `count` free ports in a row; never the same twice in a short time."""
         for _ in range(PORTS):

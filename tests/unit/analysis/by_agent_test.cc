@@ -59,6 +59,25 @@ auto host(const std::function<void(Host&)>& change) {
     return [change](topology::Instance& i, auto&) { change(*i.host); };
 }
 
+TEST(ByAgent, a_certificate_that_ends_soon_is_told_of) {
+    const auto left = [](Duration d) {
+        return guarded().with(host([d](Host& h) { h.certificate_left = d; }));
+    };
+    const Case cases[] = {
+        {"it shows none", guarded(), ""},
+        {"52: long before", left(std::chrono::hours(15 * 24)), ""},
+        {"52: days before", left(std::chrono::hours(13 * 24)), "p:CertificateExpires"},
+        {"52: it has ended", left(Duration{}), "p:CertificateExpires"},
+    };
+    check(cases);
+    EXPECT_EQ(summary(left(Duration{}), {.certificate_notice = Duration{}}), "") << "switched off";
+    EXPECT_EQ(
+        description(left(std::chrono::hours(3 * 24) + seconds(5))),
+        "the certificate of the agent of p:5432 is good for 3 d more; make a new one (baton certs): the "
+        "agent reads it by itself");
+    EXPECT_NE(description(left(Duration{})).find("has expired"), std::string::npos);
+}
+
 TEST(ByAgent, a_server_that_is_kept_down_is_dead_at_once) {
     const auto lost_it = [](World world) {
         return world.on("s1").not_streaming().on("s2").not_streaming().on("p");

@@ -139,6 +139,26 @@ TEST_F(Hosts, how_full_a_disk_is_moves_in_steps) {
     EXPECT_EQ(find("p")->host->data_disk->health, DiskHealth::full);
 }
 
+TEST_F(Hosts, a_renewed_certificate_is_news_and_a_jumping_clock_is_not) {
+    using std::chrono::hours;
+    const auto with = [&](Duration left) {
+        auto h = host();
+        h.certificate_left = left;
+        return h;
+    };
+    const auto seen = [&] { return *find("p")->host->certificate_left; };
+    discovery->host_says(at("p"), with(hours(50)));
+    settle();
+    EXPECT_EQ(seen(), hours(50));
+    discovery->host_says(at("p"), with(hours(48)));
+    (void)until([&] { return seen() != hours(50); }, milliseconds(300));
+    EXPECT_EQ(seen(), hours(50)) << "its clock jumps by an hour, back and forth";
+    discovery->host_says(at("p"), with(hours(800)));
+    EXPECT_TRUE(until([&] { return seen() == hours(800); })) << "it was renewed";
+    discovery->host_says(at("p"), with({}));
+    EXPECT_TRUE(until([&] { return seen() == Duration{}; })) << "it is over";
+}
+
 TEST_F(Hosts, a_server_that_is_guarded_and_unknown_is_found) {
     engine.servers[at("odd", 6543)] = named(standby_of(at("p")), 3);
     engine.servers[at("foreign", 6543)] = named(observed(topology::Role::primary), 4);

@@ -20,6 +20,10 @@ Facts on_machine(const std::function<void(Machine&)>& change) {
     return facts;
 }
 
+WallTime in_days(int days) {
+    return good_facts().wall + std::chrono::hours(24 * days);
+}
+
 TEST(ManagerChecks, ConfigurationAndMachine) {
     const std::vector<Case> cases{
         {"warning", "config", Level::warn, "", "no key RecoverMasterClusterFilter", "spelling",
@@ -53,6 +57,31 @@ TEST(ManagerChecks, ConfigurationAndMachine) {
          }},
         {"no block", "block-periods", Level::warn, "", "flapping", "3600",
          [] { return configured([](auto& c) { c.RecoveryPeriodBlockSeconds = 0; }); }},
+        {"certificates for long", "certificates", Level::pass, "", "1 named certificate", "",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.certificates = {{.key = "AgentSSLCertFile", .path = "/x", .ends = in_days(40)}};
+             });
+         }},
+        {"certificate for days", "certificates", Level::warn, "", "/x is good until", "baton certs",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.certificates = {{.key = "AgentSSLCertFile", .path = "/x", .ends = in_days(20)}};
+             });
+         }},
+        {"certificate expired", "certificates", Level::fail, "", "/x has expired at", "baton certs",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.certificates = {{.key = "AgentSSLCertFile", .path = "/x", .ends = in_days(-1)}};
+             });
+         }},
+        {"no certificate", "certificates", Level::fail, "", "holds no certificate", "PEM",
+         [] {
+             return on_machine([](Machine& m) {
+                 m.certificates = {
+                     {.key = "SSLCertFile", .path = "/x", .ends = {}, .problem = "holds no certificate"}};
+             });
+         }},
         {"file unreadable", "files", Level::fail, "", "No such file", "readable",
          [] {
              return on_machine([](Machine& m) {

@@ -255,10 +255,31 @@ TEST(Session, AnAgentThatHasSeenMoreMakesItTakeMore) {
         co_await agent.say(beat);
         EXPECT_EQ((co_await agent.hear_a<agent::Welcome>())->epoch, 51u);
         (void)co_await agent.hear_a<agent::BeatAnswer>();
+        beat.seq = 2;
         beat.epoch = 60;
         co_await agent.say(beat);
         (void)co_await agent.hear_a<agent::BeatAnswer>();
         EXPECT_EQ(fleet.registry().epoch(), 51u) << "two managers do not chase each other";
+    });
+}
+
+TEST(Session, ARepeatedHeartbeatEndsIt) {
+    with_fleet([](Fleet& fleet, Clock& clock) -> Task<void> {
+        for (const uint64_t second : {7, 6}) {
+            auto agent = co_await Agent::at(clock, fleet.port());
+            co_await agent.say(hello());
+            (void)co_await agent.hear_a<agent::Welcome>();
+            agent::Beat beat{.seq = 7};
+            beat.instances = {running(db1)};
+            co_await agent.say(beat);
+            (void)co_await agent.hear_a<agent::BeatAnswer>();
+            beat.seq = second;
+            beat.instances[0].state = topology::ServerState::down;
+            co_await agent.say(beat);
+            EXPECT_THAT(co_await agent.hear_refusal(), HasSubstr("came after 7"));
+            EXPECT_EQ(fleet.registry().of(db1)->status.state, topology::ServerState::running);
+        }
+        EXPECT_EQ(fleet.registry().counters().refused, 2u);
     });
 }
 

@@ -100,7 +100,7 @@ TEST_F(Tls, AGoodCertificateIsEnough) {
 
 TEST_F(Tls, OthersAreRefused) {
     expect_refused("", "AgentsUseMutualTLS");
-    expect_refused("ours/desk", "AgentSSLValidOUs");
+    expect_refused("ours/desk", "(sales, of desk) is none of AgentSSLValidOUs: ops, agents");
 }
 
 TEST_F(Tls, ACertificateOfAnotherAuthorityEndsTheHandshake) {
@@ -120,6 +120,59 @@ TEST_F(Tls, ATokenAloneOverTls) {
     options_.verify_clients = false;
     EXPECT_TRUE(welcome(""));
     expect_refused("", "AgentToken", "guess");
+    expect_refused("", "it shows no token", "");
+}
+
+TEST_F(Tls, WhatIsAskedForCanChangeWhileItRuns) {
+    (void)run_task<bool>([&](Clock& clock) -> Task<bool> {
+        const auto fleet =
+            make_fleet(clock, options_, [](uint64_t) -> Task<Result<uint64_t>> { co_return 1; });
+        EXPECT_TRUE(fleet->start());
+        const auto welcome = [&](std::string certificate, std::string token) -> Task<bool> {
+            const auto frame =
+                co_await say_hello(clock, fleet->port(), std::move(certificate), std::move(token));
+            co_return frame&& std::holds_alternative<agent::Welcome>(*frame);
+        };
+        EXPECT_TRUE(co_await welcome("ours/db1", ""));
+        auto fresh = options_;
+        fresh.token = "new";
+        EXPECT_TRUE(fleet->reload(fresh));
+        EXPECT_FALSE(co_await welcome("ours/db1", "secret"));
+        EXPECT_TRUE(co_await welcome("ours/db1", "new"));
+        fresh.certificate_file = path("ours/none.crt");
+        fresh.token = "newest";
+        const auto bad = fleet->reload(fresh);
+        EXPECT_THAT(bad.error().text(), HasSubstr("AgentSSLCertFile"));
+        EXPECT_TRUE(co_await welcome("ours/db1", "new")) << "all stays as it was";
+        fresh = options_;
+        fresh.token.clear();
+        fresh.verify_clients = false;
+        EXPECT_TRUE(fleet->reload(fresh));
+        EXPECT_FALSE(co_await welcome("ours/db1", "new")) << "the door does not stand open";
+        co_return true;
+    });
+}
+
+TEST_F(Tls, ARenewedCertificateIsFound) {
+    (void)run_task<bool>([&](Clock& clock) -> Task<bool> {
+        options_.certificate_file = path("theirs/db1.crt");
+        options_.key_file = path("theirs/db1.key");
+        const auto fleet =
+            make_fleet(clock, options_, [](uint64_t) -> Task<Result<uint64_t>> { co_return 1; });
+        EXPECT_TRUE(fleet->start());
+        EXPECT_FALSE(co_await say_hello(clock, fleet->port(), "ours/db1", "")) << "not of our authority";
+        for (const auto* kind : {".crt", ".key"})
+            fs::copy_file(path("ours/127.0.0.1") + kind, path("theirs/db1") + kind,
+                          fs::copy_options::overwrite_existing);
+        const auto until = clock.now() + patience;
+        auto heard = co_await say_hello(clock, fleet->port(), "ours/db1", "");
+        while (!heard && clock.now() < until) {
+            co_await clock.sleep_for(milliseconds(50));
+            heard = co_await say_hello(clock, fleet->port(), "ours/db1", "");
+        }
+        EXPECT_TRUE(heard && std::holds_alternative<agent::Welcome>(*heard));
+        co_return true;
+    });
 }
 
 }  // namespace

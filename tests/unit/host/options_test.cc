@@ -85,5 +85,24 @@ TEST(AgentOptions, AreAllInTheHelp) {
         EXPECT_THAT(help, HasSubstr(key));
 }
 
+TEST(AgentOptions, AFewKeysAreTakenWhileItRuns) {
+    const auto old = parse_options(file_of(R"(, "CAFile": "/ca", "HealthListenAddress": ":1")"), "f");
+    const auto fresh = parse_options(
+        R"({"UseTLS": false, "Managers": ["m2:3001"], "Token": "u", "CAFile": "/ca2", "HealthListenAddress": ":2",
+            "Instances": [{)" +
+            instance + R"(, "HungAfterSeconds": 9}]})",
+        "f");
+    ASSERT_TRUE(old && fresh);
+    const auto changes = changes_of(old->options, fresh->options);
+    EXPECT_THAT(changes.at_once, testing::ElementsAre("Token", "CAFile"));
+    EXPECT_THAT(changes.after_restart, testing::ElementsAre("Managers", "HealthListenAddress", "Instances"));
+    const auto now = with_changes(old->options, fresh->options);
+    EXPECT_EQ(now.token, "u");
+    EXPECT_EQ(now.ca_file, "/ca2");
+    EXPECT_EQ(now.managers, old->options.managers);
+    EXPECT_EQ(now.instances, old->options.instances);
+    EXPECT_TRUE(changes_of(old->options, old->options).at_once.empty());
+}
+
 }  // namespace
 }  // namespace baton::host

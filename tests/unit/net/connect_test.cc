@@ -1,5 +1,6 @@
 #include "net/connect.h"
 
+#include "net/certificate_files.h"
 #include "net/channel.h"
 #include "support.h"
 
@@ -96,7 +97,11 @@ class TlsTest : public NetTest {
             server_peer_ = (*made)->peer();
             Channel channel(std::move(*made), {});
             EXPECT_TRUE(channel.send("from the client"));
-            if (auto line = co_await channel.read_line(seconds(5))) client_line_ = *line;
+            if (auto line = co_await channel.read_line(seconds(5))) {
+                client_line_ = *line;
+            } else {
+                client_error_ = line.error();
+            }
             co_await channel.close(seconds(1));
         }
         while (!served)
@@ -184,6 +189,49 @@ TEST_F(TlsTest, TheServerJudgesTheClient) {
         co_await meet(server(home_, "db1"), client(home_, home_, "elsewhere"));
         EXPECT_FALSE(client_peer_.verified);
     }());
+}
+
+TEST_F(TlsTest, SaysWhatIsWrongAndWhatToDo) {
+    run([&]() -> Task<void> {
+        co_await meet(server(stranger_, "db1"), client(home_));
+        EXPECT_NE(client_error_->message.find("CN=db1, signed by CN="), std::string::npos)
+            << client_error_->message;
+        EXPECT_NE(
+            client_error_->message.find("must be signed by an authority in CAFile " + home_.file("ca.crt")),
+            std::string::npos)
+            << client_error_->message;
+        EXPECT_EQ(server_error_->kind, ErrorKind::authentication);
+        EXPECT_NE(server_error_->message.find("does not accept our certificate (SSLCertFile"),
+                  std::string::npos)
+            << server_error_->message;
+        // The client whose certificate is not accepted learns it with its first read.
+        co_await meet(server(home_, "db1", true), client(home_, stranger_, "db1"));
+        EXPECT_NE(client_error_->message.find("does not accept our certificate (CertFile"), std::string::npos)
+            << client_error_->message;
+        EXPECT_NE(client_error_->message.find("does not know the authority"), std::string::npos)
+            << client_error_->message;
+    }());
+}
+
+TEST_F(TlsTest, ANewSetOfFilesHoldsForNewConnections) {
+    run([&]() -> Task<void> {
+        auto context = make_tls_context(server(stranger_, "db1"));
+        const auto renewed = make_tls_context(server(home_, "db1"));
+        (*context)->become(**renewed);
+        EXPECT_EQ((*context)->certificate_ends(), (*renewed)->certificate_ends());
+        const Duration left = (*context)->certificate_ends() - std::chrono::system_clock::now();
+        EXPECT_GT(left, std::chrono::hours(24));
+        EXPECT_EQ(*certificate_file_ends(home_.file("db1.crt")), (*context)->certificate_ends());
+        co_return;
+    }());
+    const auto bad = certificate_file_ends(home_.file("db1.key"));
+    ASSERT_FALSE(bad);
+    EXPECT_EQ(bad.error().message, "holds no certificate");
+    const std::vector<std::string> files{home_.file("db1.crt"), "", home_.file("none")};
+    const auto before = state_of_files(files);
+    EXPECT_EQ(before, state_of_files(files));
+    std::filesystem::resize_file(home_.file("db1.crt"), 3);
+    EXPECT_NE(before, state_of_files(files));
 }
 
 TEST_F(TlsTest, NamesTheSettingOfABadFile) {
