@@ -54,7 +54,11 @@ class Clone {
 
     Task<JobEnd> run() {
         began_ = tools_.clock().now();
-        const auto before = co_await apart<std::optional<Deed>>([room = room_] { return room.read(); });
+        const auto before = co_await apart<std::optional<Deed>>([this] {
+            auto deed = room_.read();
+            never_ran_ = deed && mode_of(deed->data + "/backup_label") != 0;
+            return deed;
+        });
         auto copied = may_resume(before) ? resume(*before) : co_await copy(before);
         if (!copied) co_return failed(copied.error());
         auto swapped = co_await apart<Result<void>>([this] { return swap(); });
@@ -71,8 +75,9 @@ class Clone {
 
     /// The copy was whole when the agent was killed: it is as good as a new one, if it is of the same source.
     bool may_resume(const std::optional<Deed>& before) const {
-        return before && before->upstream == order_.upstream.text() &&
-               (before->phase == DeedPhase::copied || before->phase == DeedPhase::swapping);
+        if (!before || before->upstream != order_.upstream.text()) return false;
+        return before->phase == DeedPhase::copied || before->phase == DeedPhase::swapping ||
+               (before->phase == DeedPhase::swapped && never_ran_);
     }
     Result<void> resume(const Deed& before) {
         deed_ = before;
@@ -346,6 +351,7 @@ class Clone {
     std::optional<Space> free_;
     MonoTime began_;
     int64_t copied_ = 0;
+    bool never_ran_ = false;  ///< the data directory is a copy that was put there, and not started
     bool in_place_ = false;
     bool measured_ = false;
     bool short_of_space_ = false;

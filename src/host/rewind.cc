@@ -120,6 +120,13 @@ class Rewind {
     /// Everything that can be said without the source; the own files are safe afterwards.
     Task<Result<void>> prepare() {
         tools_.report("looking at the data directory");
+        // Recovered here, and not as a standby, it would write WAL of its own on the timeline of its source:
+        // two histories of one number, which nobody could tell apart any more.
+        if (co_await apart<bool>([data = deed_.data] { return mode_of(data + "/backup_label") != 0; })) {
+            co_return fail(ErrorKind::unsupported,
+                           "it is a copy that never ran: only a standby may begin it; clone again",
+                           deed_.data);
+        }
         auto control = co_await read_control();
         if (!control) co_return std::unexpected(control.error());
         control_ = *control;

@@ -21,6 +21,8 @@ using plan::RejoinWay;
 using topology::ServerState;
 
 constexpr int automatic_tries = 5;
+/// What cannot be rewound is made anew: nothing has to pass before that.
+constexpr seconds before_other_way{1};
 constexpr std::array<seconds, automatic_tries> pauses{seconds(5), seconds(15), seconds(60), seconds(300),
                                                       seconds(300)};
 constexpr size_t entries_limit = 10'000;
@@ -312,7 +314,9 @@ void Rejoiner::finish(Entry& e, const Result<std::string>& result) {
     }
     // A recovery that came between is no failure of the server.
     const bool interrupted = error.kind == ErrorKind::cancelled && !e.cancelled;
-    e.next_try = means_.clock.now() + pauses.at(std::min<size_t>(s.tries, pauses.size() - 1));
+    const bool other_way = s.plan.way == plan::RejoinWay::rewind && e.rewind_failed;
+    e.next_try = means_.clock.now() +
+                 (other_way ? before_other_way : pauses.at(std::min<size_t>(s.tries, pauses.size() - 1)));
     if (!interrupted) ++s.tries;
     const bool last = s.tries >= automatic_tries || e.cancelled;
     const auto next = last ? "it is not tried again before `baton rejoin " + s.instance.text() + "`"

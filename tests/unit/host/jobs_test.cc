@@ -218,6 +218,28 @@ TEST_F(HostJobs, ACloneThatIsKilledLeavesTheOldOneAndMayBeRepeated) {
     EXPECT_FALSE(fs::exists(deed->old));
 }
 
+TEST_F(HostJobs, ACopyThatNeverRanIsTakenAsItIsAndNotRecovered) {
+    Pair pair;
+    pair.part_ways();
+    const auto control = [&] { return *read_whole(pair.data('a') + "/global/pg_control"); };
+    EXPECT_EQ(live::as_server_user([&] {
+                  const auto options = pair.options('a');
+                  auto told = act(options, pair.state_directory(), order_of(pair, 'b'), true);
+                  ASSERT_FALSE(told.end.error) << told.end.error->text();
+                  const auto before = control();
+                  told = act(options, pair.state_directory(), order_of(pair, 'b'), false);
+                  ASSERT_TRUE(told.end.error);
+                  EXPECT_EQ(told.end.error->kind, ErrorKind::unsupported) << told.end.error->text();
+                  EXPECT_TRUE(told.end.untouched);
+                  told = act(options, pair.state_directory(), order_of(pair, 'b'), true);
+                  EXPECT_FALSE(told.end.error) << told.end.error->text();
+                  EXPECT_EQ(control(), before) << "it was not copied again";
+              }),
+              0);
+    EXPECT_EQ(deed_of(pair, 'a')->phase, DeedPhase::swapped);
+    expect_a_follows_b(pair);
+}
+
 TEST_F(HostJobs, ACancelledCloneLeavesTheOldOne) {
     Pair pair;
     pair.part_ways();
