@@ -240,17 +240,19 @@ void read_upstream(const Reader<Look>& in, SessionMemory& memory, Observation& o
 /// the old one. A copy on the timeline that it replays overwrites what is there already and harms nobody.
 void read_copy(Reader<Look>& in, SessionMemory& memory, Observation& out) {
     const auto streamed = in.lsn(Look::streamed);
-    memory.copies_unseen = false;
+    memory.newest_unseen = false;
     if (!streamed) return;
     if (streamed >= out.replayed) {
         if (out.receiving()) memory.whole = out.timeline;
+        // The manager that saw it stream is gone, and so is its upstream: its WAL still tells the timeline.
+        memory.newest_unseen = !out.receiving() && memory.received == 0;
         return;
     }
     const auto replays = std::max(memory.whole, in.number<topology::Timeline>(Look::timeline));
     if (out.timeline > replays) {
         out.half_copied = streamed;
     } else {
-        memory.copies_unseen = !out.receiving();
+        memory.newest_unseen = !out.receiving();
     }
 }
 

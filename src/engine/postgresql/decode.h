@@ -24,9 +24,9 @@ struct SessionMemory {
     topology::Upstream upstream;  ///< what that text said
     topology::Timeline received = 0;  ///< newest timeline that this standby was seen to stream
     topology::Timeline whole = 0;     ///< newest on which it was seen to hold all that it had replayed
-    /// It copies a segment anew or did until its receiver ended, and nobody saw of which timeline: ask
+    /// It streamed, or copied a segment anew, until its receiver ended, and nobody saw of which timeline: ask
     /// newest_wal_sql(), and look again if that is newer than `received`.
-    bool copies_unseen = false;
+    bool newest_unseen = false;
 };
 
 /// Reads the row of identity_sql(). Error internal when a column is not what it must be.

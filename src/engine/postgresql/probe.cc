@@ -144,7 +144,7 @@ Task<Looked> look_at(WatchPtr watch, MonoTime deadline) {
     }
     if (!answer) co_return std::unexpected(answer.error());
     auto seen = read_look(*watch, answer->get(), asked_at);
-    if (seen && watch->memory->copies_unseen && co_await learn_newest_wal(*watch, deadline))
+    if (seen && watch->memory->newest_unseen && co_await learn_newest_wal(*watch, deadline))
         seen = read_look(*watch, answer->get(), asked_at);
     if (seen) call.succeed();
     co_return seen;

@@ -182,7 +182,7 @@ TEST(DecodeLook, tells_how_far_the_segment_of_a_new_timeline_is_copied) {
     answer[Look::receiver_pid] = {};  // its sender died: what is missing stays missing
     EXPECT_EQ(decode_look(answer.cells, memory)->half_copied, Lsn{0x4FFFFF8});
     EXPECT_EQ(decode_look(answer.cells, memory)->timeline, 4U);
-    EXPECT_FALSE(memory.copies_unseen);
+    EXPECT_FALSE(memory.newest_unseen);
     answer[Look::streamed] = "0/5000000";
     EXPECT_FALSE(decode_look(answer.cells, memory)->half_copied) << "it has all that it replayed";
 }
@@ -199,17 +199,34 @@ TEST(DecodeLook, a_copy_on_the_replayed_timeline_harms_nobody) {
     EXPECT_FALSE(decode_look(again.cells, anew)->half_copied) << "nothing was streamed since its start";
 }
 
+TEST(DecodeLook, asks_for_the_newest_wal_where_nobody_saw_what_was_streamed) {
+    auto memory = introduced();
+    auto answer = standby_answer();
+    ASSERT_TRUE(decode_look(answer.cells, memory));
+    answer[Look::receiver_pid] = {};
+    answer[Look::received] = answer[Look::streamed] = answer[Look::replayed] = "0/5000000";
+    answer[Look::timeline] = "1";  // no restartpoint since
+    EXPECT_EQ(decode_look(answer.cells, memory)->timeline, 3U);
+    EXPECT_FALSE(memory.newest_unseen) << "this session saw it";
+    auto anew = introduced();
+    EXPECT_EQ(decode_look(answer.cells, anew)->timeline, 1U);
+    ASSERT_TRUE(anew.newest_unseen);
+    anew.received = 3;  // what newest_wal_sql() says
+    EXPECT_EQ(decode_look(answer.cells, anew)->timeline, 3U);
+    EXPECT_FALSE(anew.newest_unseen);
+}
+
 TEST(DecodeLook, asks_for_the_newest_wal_where_nobody_saw_what_was_copied) {
     auto memory = introduced();
     auto after = copying_answer();
     after[Look::receiver_pid] = {};
     EXPECT_FALSE(decode_look(after.cells, memory)->half_copied);
-    ASSERT_TRUE(memory.copies_unseen);
+    ASSERT_TRUE(memory.newest_unseen);
     memory.received = 4;  // what newest_wal_sql() says
     const auto seen = decode_look(after.cells, memory);
     EXPECT_EQ(seen->half_copied, Lsn{0x4000000});
     EXPECT_EQ(seen->timeline, 4U);
-    EXPECT_FALSE(memory.copies_unseen);
+    EXPECT_FALSE(memory.newest_unseen);
 }
 
 TEST(DecodeLook, notices_changed_settings_and_conninfo) {
