@@ -51,4 +51,11 @@ void Manager::hear_all_agents() {
         discovery_->host_says(key, std::nullopt);
 }
 
+/// An agent may have said its first word before its server was known, and nobody kept it.
+void Manager::hear_agents_of(const topology::Cluster& cluster) {
+    for (const auto& i : cluster.instances) {
+        if (!i->host) hear_agent(i->key);
+    }
+}
+
 }  // namespace baton::control

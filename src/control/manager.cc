@@ -91,6 +91,7 @@ ViewPtr Manager::view() const {
 void Manager::on_cluster(const std::string& id, const topology::ClusterPtr& cluster) {
     if (stopped_) return;
     recovery_->on_cluster(id, cluster);
+    if (cluster) hear_agents_of(*cluster);
     announce_topology(id, cluster);
     publish_soon();
 }

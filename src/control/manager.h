@@ -137,6 +137,7 @@ class Manager final : public Control, private recovery::Observer {
     void listen_to_agents();
     void hear_agent(const InstanceKey& key);
     void hear_all_agents();
+    void hear_agents_of(const topology::Cluster& cluster);
 
     // agents.cc
     void watch_agents();

@@ -33,7 +33,8 @@ struct Watched {
     MonoTime analysed{};
     std::set<ProblemKey> responding;     ///< a coroutine is dealing with it
     bool recovering = false;             ///< one recovery of a cluster at a time
-    bool switching = false;              ///< a switchover is being checked, or under way
+    bool switching = false;              ///< a switchover is under way
+    uint64_t switchovers = 0;            ///< so many were begun
     std::optional<InstanceKey> planned;  ///< whom a switchover stops: that it is away is no failure
     bool busy() const { return recovering && !defect("two-recoveries-at-once"); }
     std::map<InstanceKey, MonoTime> receiver_checks;

@@ -99,22 +99,26 @@ Task<Result<Outcome>> Impl::switchover(SwitchoverRequest request) {
     const auto self = shared_from_this();
     const auto id = request.cluster_id;
     if (!observer_.cluster(id)) co_return fail(ErrorKind::not_found, "the cluster is not known", id);
-    if (watched_[id].recovering || watched_[id].switching)
-        co_return fail(ErrorKind::conflict,
-                       "a recovery or switchover of this cluster is under way: one at a time",
-                       observer_.cluster(id)->name);
-    watched_[id].switching = true;
-    auto s = co_await survey(std::move(request));
-    Result<Outcome> outcome;
-    if (!s) {
-        outcome = std::unexpected(s.error());
-    } else if (!(*s)->plan.obstacles.empty()) {
-        outcome = Outcome{.not_attempted_because = join((*s)->plan.obstacles, "; "),
+    const auto begun_before = watched_[id].switchovers;
+    const auto came_first = [&]() -> Result<Outcome> {
+        return fail(ErrorKind::conflict,
+                    "a recovery or switchover of this cluster is under way: one at a time",
+                    observer_.cluster(id) ? observer_.cluster(id)->name : id);
+    };
+    if (watched_[id].recovering || watched_[id].switching) co_return came_first();
+    // Several may check at once, which changes nothing: one that is refused must not keep another one out.
+    const auto s = co_await survey(std::move(request));
+    if (auto& w = watched_[id]; w.recovering || w.switching || w.switchovers != begun_before)
+        co_return came_first();
+    if (!s) co_return std::unexpected(s.error());
+    if (!(*s)->plan.obstacles.empty()) {
+        co_return Outcome{.not_attempted_because = join((*s)->plan.obstacles, "; "),
                           .obstacles = (*s)->plan.obstacles};
-    } else {
-        open_switchover(**s);
-        outcome = co_await run_switchover(*s);
     }
+    watched_[id].switching = true;
+    ++watched_[id].switchovers;
+    open_switchover(**s);
+    auto outcome = co_await run_switchover(*s);
     end_switchover(id);
     co_return outcome;
 }

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/async.h"
 #include "control/manager.h"
 #include "discovery/fake_engine.h"
 #include "discovery/support.h"
@@ -157,6 +158,20 @@ TEST_F(Evidence, a_change_at_an_agent_is_a_problem_a_moment_later) {
     engine.servers.erase(at("p"));
     agents.tell(at("p"));
     EXPECT_TRUE(until([&] { return told("DeadPrimary"); }));
+}
+
+TEST_F(Evidence, an_agent_that_spoke_before_its_server_was_known_is_heard_as_soon_as_it_is) {
+    agent_of("late");
+    agents.tell(at("late"));
+    engine.servers[at("late")] = discovery::standby_of(at("p"));
+    engine.servers[at("late")].started_at_us = 3;
+    // In less time than the next look at all agents may take.
+    const auto began = clock->now();
+    spawn(clock->executor(), [](Manager& m) -> Task<void> {
+        [[maybe_unused]] auto known = co_await m.discover(at("late"), {});
+    }(*manager));
+    ASSERT_TRUE(until([&] { return find("late") && find("late")->host; }));
+    EXPECT_LT(clock->now() - began, milliseconds(400));
 }
 
 TEST_F(Evidence, what_no_change_tells_is_heard_in_time) {

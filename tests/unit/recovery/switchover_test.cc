@@ -11,6 +11,14 @@ const store::Recovery& last(PlannedWorld& w) {
     return w.store().state().recoveries.rbegin()->second;
 }
 
+/// Asks for two at once, and gives both answers in that order.
+std::vector<Result<Outcome>> race(PlannedWorld& w, const std::string& one, const std::string& other) {
+    std::vector<Task<Result<Outcome>>> asked;
+    for (const auto& to : {one, other})
+        asked.push_back(w.recovery().switchover({.cluster_id = system_id, .candidate = key(to)}));
+    return w.run(gather(w.clock(), std::move(asked)));
+}
+
 TEST(Switchover, does_everything_in_its_order) {
     PlannedWorld w;
     const auto outcome = w.switch_over();
@@ -223,6 +231,28 @@ TEST(Switchover, is_one_at_a_time) {
     ASSERT_TRUE(second.has_value());
     ASSERT_FALSE(*second);
     EXPECT_EQ(second->error().kind, ErrorKind::conflict);
+}
+
+TEST(Switchover, that_is_refused_does_not_keep_another_one_out) {
+    PlannedWorld w;
+    w.nodes["s2"].agent = false;
+    const auto both = race(w, "s2", "s1");
+    ASSERT_TRUE(both[0]);
+    EXPECT_THAT(both[0]->not_attempted_because, testing::HasSubstr("no agent guards s2"));
+    ASSERT_TRUE(both[1]) << both[1].error().text();
+    EXPECT_TRUE(both[1]->recovery.successor);
+    EXPECT_EQ(w.writers(), std::vector<std::string>{"s1"});
+}
+
+TEST(Switchover, begins_once_of_two_that_were_checked_side_by_side) {
+    PlannedWorld w;
+    const auto both = race(w, "s1", "s2");
+    const auto won = std::ranges::count_if(both, [](const auto& o) { return o && o->recovery.successor; });
+    EXPECT_EQ(won, 1);
+    const auto& lost = both[0] ? both[1] : both[0];
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().kind, ErrorKind::conflict);
+    EXPECT_EQ(w.writers().size(), 1u);
 }
 
 TEST(Switchover, costs_no_more_than_the_old_primary_when_that_does_not_come_back) {
