@@ -1,5 +1,7 @@
 #include "agent/agents.h"
 
+#include <array>
+
 namespace baton::agent {
 namespace {
 
@@ -20,6 +22,11 @@ class NoAgents final : public Agents {
 };
 
 }  // namespace
+
+std::string_view to_string(JobOutcome outcome) {
+    static constexpr std::array<std::string_view, 4> words{"done", "failed", "cancelled", "unknown"};
+    return words[static_cast<size_t>(outcome)];
+}
 
 Agents& no_agents() {
     static NoAgents none;

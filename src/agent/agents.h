@@ -11,6 +11,24 @@
 
 namespace baton::agent {
 
+/// How a long deed ended, as far as it was heard.
+enum class JobOutcome : uint8_t {
+    done,
+    failed,
+    cancelled,
+    unknown  ///< agent or manager were away when it ended, and what the agent says now does not tell
+};
+std::string_view to_string(JobOutcome outcome);
+
+struct EndedJob {
+    uint64_t order = 0;
+    std::string verb;
+    JobOutcome outcome = JobOutcome::unknown;
+    std::string error;   ///< why not
+    std::string detail;  ///< for people, of one that is done
+    MonoTime at{};       ///< when it was heard
+};
+
 /// What the manager knows of one guarded server.
 struct Seen {
     Status status;
@@ -24,6 +42,7 @@ struct Seen {
     MonoTime answered{};  ///< when we last let an answer to its heartbeat go out; epoch = never in this life
     GrantLog grants;      ///< which may be in force there
     uint64_t sessions = 0;  ///< how often it has connected
+    std::optional<EndedJob> last_job;
 };
 
 /// Since the manager began; `connected` is of this moment.

@@ -69,6 +69,15 @@ std::string job_text(const json::value& job) {
     return text;
 }
 
+std::string ended_text(const json::value& job) {
+    if (job.is_null()) return {};
+    std::string text = text_of(job, "Verb") + ": " + text_of(job, "Outcome");
+    for (const auto* more : {"Error", "Detail"}) {
+        if (const auto said = text_of(job, more); !said.empty()) text += ": " + said;
+    }
+    return text;
+}
+
 std::string keys_of(const json::value& list) {
     std::vector<std::string> names;
     for (const auto& key : elements(list))
@@ -97,6 +106,7 @@ std::string one_agent(const json::value& v, const ModernCall& call) {
         {"lease", lease_cell(v)},
         {"may take over", keys_of(member(lease, "Promotable"))},
         {"job", {job_text(member(v, "Job")), Tone::warn}},
+        {"last job", ended_text(member(v, "LastJob"))},
     };
     std::string out;
     for (const auto& [name, cell] : fields) {

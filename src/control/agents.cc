@@ -43,14 +43,37 @@ std::string agent_json(const agent::Seen& seen) {
     return json.end_object().take();
 }
 
-std::string job_json(const InstanceKey& key, const topology::Job& job, bool ended) {
+std::string end_message(const agent::EndedJob& end) {
+    switch (end.outcome) {
+        case agent::JobOutcome::done:
+            return end.verb + " is done" + (end.detail.empty() ? "" : ": " + end.detail);
+        case agent::JobOutcome::failed:
+            return end.verb + " failed: " + end.error;
+        case agent::JobOutcome::cancelled:
+            return end.verb + " was cancelled: " + end.error;
+        case agent::JobOutcome::unknown:
+            break;
+    }
+    return end.verb + " has ended, and how is not known: its agent could not be heard then";
+}
+
+/// `end`: of one that is over.
+std::string job_json(const InstanceKey& key, const topology::Job& job,
+                     const std::optional<agent::EndedJob>& end) {
     JsonWriter json;
     json.begin_object().field("instance", key.text()).field("order", job.order).field("verb", job.verb);
-    json.field("phase", job.phase).field("ended", ended);
+    json.field("phase", job.phase).field("ended", end.has_value());
+    json.field("outcome", end ? to_string(end->outcome) : "").field("error", end ? end->error : "");
     json.field("done_bytes", job.done_bytes).field("total_bytes", job.total_bytes);
     json.field("bytes_per_second", job.bytes_per_second).field("running_ms", to_ms(job.running));
-    json.field("message", ended ? job.verb + " has ended" : job_message(job));
+    json.field("message", end ? end_message(*end) : job_message(job));
     return json.end_object().take();
+}
+
+agent::EndedJob end_of(const topology::Job& job, const agent::Seen& seen) {
+    const auto& last = seen.last_job;
+    if (last && last->order == job.order) return *last;
+    return {.order = job.order, .verb = job.verb};
 }
 
 }  // namespace
@@ -83,7 +106,7 @@ void Manager::announce_job(const InstanceKey& key, const agent::Seen& seen) {
     const auto& job = seen.status.job;
     const bool same = last != announced_jobs_.end() && job && last->second.job.order == job->order;
     if (last != announced_jobs_.end() && !same) {
-        const auto ended = job_json(key, last->second.job, true);
+        const auto ended = job_json(key, last->second.job, end_of(last->second.job, seen));
         announced_jobs_.erase(last);
         emit("job", ended);
     }
@@ -91,7 +114,7 @@ void Manager::announce_job(const InstanceKey& key, const agent::Seen& seen) {
     auto& announced = announced_jobs_[key];
     if (same && announced.job.phase == job->phase && clock_.now() - announced.at < progress_every) return;
     announced = {*job, clock_.now()};
-    emit("job", job_json(key, *job, false));
+    emit("job", job_json(key, *job, {}));
 }
 
 AgentsPtr Manager::agents_now() {

@@ -126,12 +126,45 @@ void Registry::progress(Link& link, const agent::Progress& progress) {
     notify({key});
 }
 
+void Registry::job_ended(Guarded& guarded, const agent::Done& done) const {
+    const auto& job = guarded.seen.status.job;
+    if (!job || job->order != done.order) return;
+    agent::EndedJob ended{.order = job->order,
+                          .verb = job->verb,
+                          .outcome = agent::JobOutcome::done,
+                          .detail = done.detail,
+                          .at = clock_.now()};
+    if (done.error) {
+        const bool cancelled = done.error->kind == ErrorKind::cancelled;
+        ended.outcome = cancelled ? agent::JobOutcome::cancelled : agent::JobOutcome::failed;
+        ended.error = done.error->text();
+    }
+    guarded.seen.last_job = std::move(ended);
+}
+
+/// Its agent says nothing of it any more, and never said how it ended: it was restarted, or this connection
+/// is a new one. A directory in quarantine tells that it did not end well.
+void Registry::job_vanished(Guarded& guarded, const agent::Status& now) const {
+    const auto& job = guarded.seen.status.job;
+    auto& last = guarded.seen.last_job;
+    if (!job || (now.job && now.job->order == job->order) || (last && last->order == job->order)) return;
+    last = agent::EndedJob{
+        .order = job->order,
+        .verb = job->verb,
+        .outcome = now.quarantine.empty() ? agent::JobOutcome::unknown : agent::JobOutcome::failed,
+        .error = now.quarantine,
+        .at = clock_.now()};
+}
+
 void Registry::done(Link& link, const agent::Done& done) {
     const auto* member = member_of(link);
     if (!member) return;
     Keys changed;
-    if (done.status && member->guards.contains(done.status->key))
-        take_status(guarded_.at(done.status->key), *done.status, changed);
+    if (done.status && member->guards.contains(done.status->key)) {
+        auto& guarded = guarded_.at(done.status->key);
+        job_ended(guarded, done);
+        take_status(guarded, *done.status, changed);
+    }
     const auto at = orders_.find(done.order);
     // One that nobody waits for any more: its end was told as a timeout.
     if (at != orders_.end() && at->second->agent == member->hello.agent) {

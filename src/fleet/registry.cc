@@ -245,6 +245,7 @@ void Registry::take(Member& member, const std::vector<Status>& instances, Keys& 
 
 void Registry::take_status(Guarded& guarded, Status status, Keys& changed) {
     if (tells_more(guarded.seen.status, status)) changed.insert(status.key);
+    job_vanished(guarded, status);
     guarded.seen.status = std::move(status);
 }
 

@@ -111,6 +111,8 @@ class Registry final : public agent::Agents {
     void replace_session(Member& member);
     void take(Member& member, const std::vector<agent::Status>& instances, Keys& changed);
     void take_status(Guarded& guarded, agent::Status status, Keys& changed);
+    void job_ended(Guarded& guarded, const agent::Done& done) const;
+    void job_vanished(Guarded& guarded, const agent::Status& now) const;
     void leave(const Member& member, const InstanceKey& key, Keys& changed);
     void refresh(const Member& member, Guarded& guarded) const;
     void acknowledge(const agent::Beat& beat, const Member& member, Keys& changed);

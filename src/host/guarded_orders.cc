@@ -293,9 +293,9 @@ Task<Result<std::string>> Guarded::do_job(const agent::Order& order, MonoTime de
     const auto control = job_control_;
     const auto end = order.verb == Verb::rewind ? co_await around_.jobs.rewind(options_, order, *control)
                                                 : co_await around_.jobs.clone(options_, order, *control);
-    job_.reset();
-    job_control_.reset();
     if (end.error) {
+        job_.reset();
+        job_control_.reset();
         const auto why =
             fmt::format("a {} from {} failed: {}", name, order.upstream.text(), end.error->message);
         apply(guard_.quarantine(end.untouched ? before : why, now()));
@@ -307,8 +307,13 @@ Task<Result<std::string>> Guarded::do_job(const agent::Order& order, MonoTime de
         control_ = *control_data;
         if (auto known = guard_.identified(control_.system_identifier, true, now())) apply(*known);
     }
+    auto starts = *job_;
+    starts.phase = "starting as a standby";
+    control->report(starts);
+    job_control_.reset();
     // What was copied took its time; to come up gets as much as any start.
     auto follows = co_await follow_as_standby(order, std::max(deadline, now() + options_.start_timeout));
+    job_.reset();
     if (follows && !end.detail.empty()) *follows += "; " + end.detail;
     co_return follows;
 }

@@ -57,6 +57,16 @@ void write_job(JsonWriter& out, const std::optional<topology::Job>& job) {
     out.end_object();
 }
 
+void write_ended(JsonWriter& out, const control::View& view, const std::optional<agent::EndedJob>& job) {
+    if (!job) {
+        out.null();
+        return;
+    }
+    out.begin_object().field("Order", job->order).field("Verb", job->verb);
+    out.field("Outcome", to_string(job->outcome)).field("Error", job->error).field("Detail", job->detail);
+    out.field("SecondsAgo", seconds_of(std::max(Duration::zero(), view.now - job->at))).end_object();
+}
+
 std::string cluster_name(const control::View& view, const Seen& seen) {
     const auto instance = view.topology->find_instance(seen.status.key);
     const auto cluster =
@@ -97,6 +107,8 @@ void write_agent(JsonWriter& out, const control::View& view, const Seen& seen) {
     write_lease(out, seen);
     out.key("Job");
     write_job(out, seen.status.job);
+    out.key("LastJob");
+    write_ended(out, view, seen.last_job);
     out.end_object();
 }
 

@@ -537,6 +537,37 @@ TEST_F(Fleet, ProgressIsSeenAndAJobCanBeCancelled) {
     EXPECT_EQ(link.last<agent::Cancel>()->order, id);
 }
 
+TEST_F(Fleet, HowAJobEndedIsRemembered) {
+    const std::pair<std::optional<Error>, agent::JobOutcome> cases[] = {
+        {{}, agent::JobOutcome::done},
+        {Error{ErrorKind::io, "the disk is full", "", ""}, agent::JobOutcome::failed},
+        {Error{ErrorKind::cancelled, "on demand", "", ""}, agent::JobOutcome::cancelled}};
+    FakeLink link;
+    connect(link, "a", db1);
+    for (const auto& [error, outcome] : cases) {
+        give({.instance = db1, .verb = agent::Verb::clone, .upstream = db2});
+        const auto id = link.last<agent::Order>()->id;
+        registry.progress(link, {.order = id, .job = {.order = id, .verb = "clone"}});
+        registry.done(link, {.order = id, .error = error, .detail = "3 GB", .status = status(db1)});
+        clock.settle();
+        const auto& end = registry.of(db1)->last_job;
+        ASSERT_TRUE(end && end->order == id);
+        EXPECT_EQ(end->outcome, outcome);
+        EXPECT_EQ(end->error.empty(), !error.has_value());
+    }
+}
+
+TEST_F(Fleet, AJobThatWasCutShortEndsWithWhatItsAgentSaysThen) {
+    FakeLink link;
+    connect(link, "a", db1);
+    auto busy = status(db1), broken = status(db1);
+    busy.job = agent::Job{.order = 7, .verb = "rewind"};
+    broken.quarantine = "a rewind from db2:5432 was interrupted";
+    ASSERT_TRUE(registry.beat(link, beat({busy})) && registry.beat(link, beat({broken}, 2)));
+    EXPECT_EQ(registry.of(db1)->last_job->outcome, agent::JobOutcome::failed);
+    EXPECT_EQ(registry.of(db1)->last_job->error, broken.quarantine);
+}
+
 TEST_F(Fleet, APoolersAgentIsFoundByItsHost) {
     FakeLink link;
     ASSERT_TRUE(registry.hello(link, hello("p", "pool1", {})));
