@@ -51,6 +51,20 @@ bool only_synchronous(const topology::Cluster& cluster, const topology::Instance
     return synchronous == 1 && is_it;
 }
 
+/// A primary that may still have run was stopped by our own recovery: that it is away now is no new incident.
+bool is_end_of(const store::Detection& detection, const Problem& problem, const store::State& state,
+               const topology::Cluster& cluster) {
+    if (!analysis::fence_first(detection.code) || analysis::info(problem.code).fence_first) return false;
+    const bool away = analysis::info(problem.code).action == analysis::Action::recover_primary ||
+                      problem.code == Code::unreachable_primary ||
+                      problem.code == Code::dead_primary_and_standbys;
+    const auto recovery = state.recoveries.find(detection.recovery_id);
+    if (!away || recovery == state.recoveries.end()) return false;
+    const auto* failed = cluster.find(problem.instance);
+    const bool fenced = failed != nullptr && failed->host && failed->host->hold == topology::Hold::fenced;
+    return fenced || recovery->second.state == store::RecoveryState::running;
+}
+
 }  // namespace
 
 void Impl::on_cluster(const std::string& id, const ClusterPtr& cluster) {
@@ -225,7 +239,11 @@ const store::Detection* Impl::active_detection(const Problem& problem) const {
     const auto name = analysis::info(problem.code).name;
     for (auto at = detections.rbegin(); at != detections.rend(); ++at) {
         const auto& d = at->second;
-        if (d.active && d.instance == problem.instance && d.code == name) return &d;
+        if (!d.active || d.instance != problem.instance) continue;
+        if (d.code == name) return &d;
+        const auto watched = watched_.find(d.cluster_id);
+        if (watched == watched_.end() || !watched->second.snapshot) continue;
+        if (is_end_of(d, problem, store_.state(), *watched->second.snapshot)) return &d;
     }
     return nullptr;
 }

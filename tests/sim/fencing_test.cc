@@ -165,6 +165,26 @@ TEST(Fencing, AHungServerIsEndedByItsAgentFirst) {
     EXPECT_EQ(scene.one.most(), 1U) << scene.text();
 }
 
+TEST(Fencing, TheEndOfWhoWasFencedIsNoNewDetection) {
+    for (const bool in_vain : {false, true}) {
+        Scene scene(recovers_all_and(R"("OnFailureDetectionProcesses": ["detected {failureType}"])"));
+        if (in_vain) {
+            for (const auto* name : {"s1", "s2"})
+                scene.server(name).forbidden.insert("promote");
+        }
+        scene.server("p").hang();
+        scene.world->run_for(seconds(15));
+        EXPECT_EQ(scene.world->promotions(), in_vain ? 0 : 1) << scene.text();
+        EXPECT_EQ(scene.agents.orders("p", Verb::fence), 1U) << scene.text();
+        size_t hung = 0;
+        for (const auto& ran : scene.world->hooks_run()) {
+            EXPECT_THAT(ran.command, testing::Not(testing::HasSubstr("Dead"))) << scene.text();
+            hung += ran.command == "detected HungPrimary" ? 1 : 0;
+        }
+        EXPECT_EQ(hung, 1U) << scene.text();
+    }
+}
+
 TEST(Fencing, WhoCannotBeStoppedIsNotReplaced) {
     Scene scene(recovers_all, {"p", "s1"});
     scene.agents.disobeys("p");
