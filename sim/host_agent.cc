@@ -20,6 +20,9 @@ constexpr seconds connect_limit{2};
 constexpr seconds welcome_limit{5};
 constexpr seconds silence_limit{20};
 constexpr size_t most_unanswered = 64;
+constexpr milliseconds arrives_within{250};
+constexpr milliseconds between_tries{50};
+constexpr seconds soon_over{5};
 
 }  // namespace
 
@@ -85,7 +88,10 @@ host::Sight HostAgent::sight() const {
 }
 
 void HostAgent::look() {
-    if (guard_.deed() == host::Deed::job) return;
+    if (guard_.deed() == host::Deed::job) {
+        if (host_.server.listens()) apply(guard_.intruded());
+        return;
+    }
     look_soon_ = false;
     apply(guard_.saw(sight(), now()));
 }
@@ -210,13 +216,15 @@ Task<void> HostAgent::link() {
         wire_.reset();
         welcome_ = false;
         sent_.clear();
+        if (next_) continue;
         co_await process_.sleep_for(pause);
         pause = std::min<Duration>(pause * 2, longest_pause);
     }
 }
 
 Task<bool> HostAgent::connect() {
-    auto wire = co_await host_.all.dial(*this, connect_limit);
+    auto wire = std::exchange(next_, nullptr);
+    if (!wire) wire = co_await host_.all.dial(*this, connect_limit);
     if (!wire) co_return false;
     wire_ = wire;
     const auto mine = [this, weak = std::weak_ptr(wire)](auto what) {
@@ -248,7 +256,9 @@ Task<bool> HostAgent::connect() {
 Task<void> HostAgent::beat() {
     auto heard = now();
     auto seq_heard = seq_;
+    last_beat_ = now();
     while (wire_) {
+        watch_way();
         agent::Beat beat{.seq = ++seq_, .epoch = epoch_};
         beat.sent_us = to_us(now().time_since_epoch());
         beat.changed = std::exchange(changed_, false);
@@ -265,6 +275,35 @@ Task<void> HostAgent::beat() {
         if (now() - heard > silence_limit) co_return;
         if (!changed_) co_await to_tell_.wait_until(now() + heartbeat_);
     }
+}
+
+void HostAgent::watch_way() {
+    const bool late = now() - last_beat_ >= arrives_within;
+    last_beat_ = now();
+    if (late && is_stuck(wire_) && !std::exchange(looking_, true))
+        spawn(process_.executor(), look_for_a_way(wire_));
+}
+
+/// One try after the other, each with a first packet of its own, stands for several at a time.
+Task<void> HostAgent::look_for_a_way(WirePtr stuck) {
+    const auto began = now();
+    Duration pause = between_tries;
+    while (is_stuck(stuck)) {
+        const auto tried = now();
+        auto wire = co_await host_.all.dial(*this, between_tries);
+        if (wire && is_stuck(stuck)) {
+            stuck->close_agent();
+            wire_.reset();
+            next_ = std::move(wire);
+            link_over_.notify();
+            to_tell_.notify();
+        } else if (wire) {
+            wire->close_agent();
+        }
+        co_await process_.sleep_until(tried + pause);
+        if (now() - began > soon_over) pause = std::min<Duration>(pause * 2, longest_pause);
+    }
+    looking_ = false;
 }
 
 void HostAgent::hear_epoch(uint64_t epoch) {

@@ -45,6 +45,7 @@ class HostAgent {
     void leave(bool power);
 
     const host::Guard& guard() const { return guard_; }
+    agent::LeaseState lease() const { return guard_.status(process_.now()).lease; }
     Server& server() const { return host_.server; }
     const std::string& name() const { return host_.server.key().host; }
     Process& process() { return process_; }
@@ -84,6 +85,7 @@ class HostAgent {
     Task<Ended> carry_out(const agent::Order& order, MonoTime deadline, agent::Done& done);
     Task<Result<void>> until(std::function<bool()> so, MonoTime deadline, std::string what);
     Task<Result<void>> durable(MonoTime deadline);
+    Task<Result<void>> leased(MonoTime deadline);
     Task<Result<void>> bring_up(MonoTime deadline);
     Task<Ended> start_server(MonoTime deadline);
     Task<Ended> stop_server(std::string mode, MonoTime deadline);
@@ -108,7 +110,13 @@ class HostAgent {
     bool writing_ = false;
     uint64_t saves_ = 0;
     uint64_t written_ = 0;
+    void watch_way();
+    Task<void> look_for_a_way(WirePtr stuck);
+    bool is_stuck(const WirePtr& wire) const { return wire_ && wire_ == wire && wire->held_up(); }
     WirePtr wire_;
+    WirePtr next_;  ///< takes the place of one that is stuck
+    MonoTime last_beat_{};
+    bool looking_ = false;
     bool welcome_ = false;
     bool changed_ = false;
     Duration heartbeat_ = milliseconds(500);

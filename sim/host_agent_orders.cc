@@ -15,6 +15,7 @@ using topology::ServerState;
 constexpr milliseconds pace{2};
 constexpr seconds starts_within{60};
 constexpr milliseconds to_remember{5000};
+constexpr seconds to_be_leased{3};
 constexpr Duration least_copy = milliseconds(300);
 constexpr Duration most_copy = milliseconds(3000);
 
@@ -55,7 +56,7 @@ Task<HostAgent::Ended> HostAgent::carry_out(const agent::Order& order, MonoTime 
         case Verb::fence:
             co_return co_await fence(deadline);
         case Verb::unfence:
-            apply(guard_.hold(Hold::none, "", now()));
+            apply(guard_.let_go(now()));
             if (auto kept = co_await durable(deadline); !kept) co_return std::unexpected(kept.error());
             co_return "";
         case Verb::stand_clear:
@@ -100,9 +101,21 @@ Task<Result<void>> HostAgent::bring_up(MonoTime deadline) {
     co_return fail(ErrorKind::io, "it did not start", name());
 }
 
+Task<Result<void>> HostAgent::leased(MonoTime deadline) {
+    const auto holds = [this] {
+        apply(guard_.ask_for_lease(now()));
+        return guard_.lease_holds(now()) || guard_.kept().hold != Hold::none;
+    };
+    auto done = co_await until(holds, std::min(deadline, now() + to_be_leased), "its lease does not hold");
+    if (done && guard_.kept().hold != Hold::none)
+        done = fail(ErrorKind::conflict, "it was held again", name());
+    co_return done;
+}
+
 Task<HostAgent::Ended> HostAgent::start_server(MonoTime deadline) {
     apply(guard_.begin(Deed::start, now()));
     auto done = co_await durable(deadline);
+    if (done) done = co_await leased(deadline);
     if (done) done = co_await bring_up(deadline);
     apply(guard_.end(now()));
     if (!done) co_return std::unexpected(done.error());

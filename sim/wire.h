@@ -36,6 +36,8 @@ class Wire final : public fleet::Link, public std::enable_shared_from_this<Wire>
     /// The process at that end is gone, or has closed it: nothing arrives there, and the other end is told.
     void close_manager() { close(manager); }
     void close_agent() { close(agent_); }
+    /// What the agent has sent has not arrived.
+    bool held_up() const { return ends_[agent_].waiting; }
     /// Power gone: nothing arrives there, and nobody is told.
     void vanish_agent() { ends_[agent_].party = {}; }
     /// The manager's end: when something last arrived.

@@ -45,10 +45,7 @@ class Fenced final : public Onlooker {
         auto& asked = asked_[&x];
         for (const auto& p : world().servers()) {
             if (p.get() == &x || p->in_recovery()) continue;
-            const auto& grant = agents_->kept(*p).grant;
-            const bool member =
-                std::ranges::find(grant.promotable, x.key(), &agent::Member::key) != grant.promotable.end();
-            const bool judged = automatic && grant.on && member && !forgot_;
+            const bool judged = automatic && bound_by_lease(*p, x) && !forgot_;
             if (judged) {
                 asked.insert(p.get());
             } else {
@@ -93,9 +90,7 @@ class Fenced final : public Onlooker {
         for (auto& [s, since] : manager_)
             since.reset();
         // Whoever gave it back an old record, or none, has said so.
-        forgot_ = forgot_ || std::ranges::any_of(story().faults, [](const Fault& f) {
-                      return f.kind == FaultKind::kill_manager_old || f.kind == FaultKind::kill_manager_lost;
-                  });
+        forgot_ = forgot_ || record_gets_lost();
     }
 
     void follow() override {

@@ -6,23 +6,29 @@
 #include <map>
 #include <vector>
 
+#include "sim/agents.h"
 #include "sim/checkers/list.h"
 #include "sim/checkers/onlooker.h"
 
 namespace baton::sim {
 namespace {
 
+/// The first look of an agent that is back.
+constexpr milliseconds looks_within{400};
+
 /// What was acknowledged on one branch, by the ends of the commits.
 struct Acknowledged {
     struct Confirmed {
         Lsn end;
         MonoTime at;
+        bool guarded = false;  ///< its agent was there, and must have stopped it if its lease had ended
     };
     BranchPtr branch;
     std::vector<Lsn> all;
     std::vector<Confirmed> confirmed;  ///< by standbys
     std::optional<MonoTime>
-        superseded;  ///< a promotion that forks it, or an ancestor of it, was first asked for
+        superseded;      ///< a promotion that forks it, or an ancestor of it, was first asked for
+    bool bound = false;  ///< … and a lease bound the server that wrote it then
     std::optional<MonoTime> moved_on;  ///< to another standby, out of everybody's sight
 };
 
@@ -53,9 +59,10 @@ class History {
 /// leader at the end. Given up are only those that were lost in a failover of a server which demanded none
 /// any more (the synchronous policy had been relaxed, and the rule above holds for them), and those that a
 /// former primary with FIRST (a rule that moves on to the next standby) acknowledged after the promotion was
-/// asked for: without fencing nobody can stop it. So are those that it acknowledged after it lost the slot of
-/// a standby while it was out of the manager's sight and of that standby's: it moves on at once, and a
-/// receiver that has timed out long ago does not tell.
+/// asked for: without fencing nobody can stop it. Where a lease bound it and its agent was there they count.
+/// Given up are also those that it acknowledged after it lost the slot of a standby while it was out of the
+/// manager's sight and of that standby's: it moves on at once, and a receiver that has timed out long ago
+/// does not tell.
 class NoLostRows final : public Onlooker {
   public:
     explicit NoLostRows(Examined examined) : Onlooker(examined, no_lost_rows.name) {}
@@ -63,7 +70,10 @@ class NoLostRows final : public Onlooker {
     void acknowledged(const Server& server, const Row& row, bool by_standbys) override {
         auto& on = acknowledged_on(server.branch());
         on.all.push_back(row.end);
-        if (by_standbys) on.confirmed.push_back({row.end, world().now()});
+        if (!by_standbys) return;
+        const auto* agents = world().host_agents();
+        const bool guarded = agents != nullptr && agents->present(server, looks_within);
+        on.confirmed.push_back({row.end, world().now(), guarded});
     }
 
     void slot_lost(const Server& p, const std::string& slot) override {
@@ -85,8 +95,11 @@ class NoLostRows final : public Onlooker {
                     .lineage = failed != nullptr ? failed->branch() : x.branch()};
         asked.synchronous = failed != nullptr && demands_confirmation(*failed);
         acknowledged_on(asked.lineage);
+        const bool bound = failed != nullptr && bound_by_lease(*failed, x) && !record_gets_lost();
         for (auto& on : rows_) {
-            if (!on.superseded && descends_from(on.branch, asked.lineage)) on.superseded = asked.at;
+            if (on.superseded || !descends_from(on.branch, asked.lineage)) continue;
+            on.superseded = asked.at;
+            on.bound = bound && on.branch == asked.lineage;
         }
         for (const auto& s : world().servers()) {
             if (s.get() == &x || !s->in_recovery() || !surely_askable(*s, asked.window)) continue;
@@ -150,7 +163,9 @@ class NoLostRows final : public Onlooker {
     /// Acknowledged by a former primary after somebody was promoted in its place, or after it moved on out of
     /// sight: only fencing could prevent it.
     static bool unstoppable(const Acknowledged& on, const Acknowledged::Confirmed& row) {
-        return (on.superseded && row.at > *on.superseded) || (on.moved_on && row.at > *on.moved_on);
+        const bool fenced = on.bound && row.guarded;
+        return (on.superseded && row.at > *on.superseded && !fenced) ||
+               (on.moved_on && row.at > *on.moved_on);
     }
 
     Acknowledged& acknowledged_on(const BranchPtr& branch) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "sim/agents.h"
+
 namespace baton::sim {
 namespace {
 
@@ -102,6 +104,20 @@ bool Onlooker::first_automatic_ask(const Server& s) {
 
 const Server* Onlooker::failed_of(const store::Recovery* r) const {
     return r == nullptr ? nullptr : world().find(r->failed);
+}
+
+bool Onlooker::bound_by_lease(const Server& p, const Server& x) const {
+    const auto* agents = world().host_agents();
+    if (agents == nullptr) return false;
+    const auto& grant = agents->kept(p).grant;
+    return grant.on &&
+           std::ranges::find(grant.promotable, x.key(), &agent::Member::key) != grant.promotable.end();
+}
+
+bool Onlooker::record_gets_lost() const {
+    return std::ranges::any_of(story().faults, [](const Fault& f) {
+        return f.kind == FaultKind::kill_manager_old || f.kind == FaultKind::kill_manager_lost;
+    });
 }
 
 bool Onlooker::forked_by(const Server& p, const Server& x, const store::Recovery* r) const {

@@ -45,6 +45,11 @@ class Onlooker : public Checker {
     bool first_automatic_ask(const Server& s);
     /// The server that `r` replaces; null: none that is known.
     const Server* failed_of(const store::Recovery* r) const;
+    /// By what its agent has on disk a lease binds `p`, and `x` may be promoted in its place only when it has
+    /// ended. Never in stories without agents.
+    bool bound_by_lease(const Server& p, const Server& x) const;
+    /// In this story the manager's record gets lost, or an old one comes back: it may not know of a lease.
+    bool record_gets_lost() const;
     /// `p` writes what the promotion of `x` would fork: the branch of the failed server, or a later one.
     bool forked_by(const Server& p, const Server& x, const store::Recovery* r) const;
 

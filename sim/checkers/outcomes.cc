@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "sim/agents.h"
 #include "sim/checkers/list.h"
 #include "sim/checkers/onlooker.h"
 
@@ -23,7 +24,8 @@ constexpr milliseconds surely_noticed{500};
 /// - Failure, where the failed server and everybody who was asked to promote himself are dead and the manager
 /// can see
 ///   that: nobody else could be promoted. Could means: no wish, filter, history, lost WAL or synchronous rule
-///   speaks against it, it is no replica of another standby, and the manager could ask it all the time.
+///   speaks against it, it is no replica of another standby, the manager could ask it all the time, and its
+///   agent, where it has one, is connected.
 class Outcomes final : public Onlooker {
   public:
     explicit Outcomes(Examined examined) : Onlooker(examined, outcomes.name) {}
@@ -103,7 +105,16 @@ class Outcomes final : public Onlooker {
                truth().held(truth().near_manager(s), surely_noticed);
     }
 
+    /// What it has promised to the primary's agent only it can say (docs/fencing.md).
+    bool its_agent_is_away(const Server& s) const {
+        const auto* agents = world().host_agents();
+        if (agents == nullptr) return false;
+        const auto* agent = agents->agent_of(s);
+        return agent == nullptr || agents->is_cut(s) || !agent->connected();
+    }
+
     bool could_be_promoted(const Server& s, const Server& failed) const {
+        if (its_agent_is_away(s)) return false;
         if (asked_.contains(&s) || !s.in_recovery() || !surely_askable(s, window())) return false;
         const bool direct = s.conninfo.hosts.size() == 1 && s.conninfo.hosts[0] == failed.key();
         if (!direct || s.branch() != failed.branch() || !streamed_.contains({&s, &failed})) return false;

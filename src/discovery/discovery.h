@@ -80,7 +80,8 @@ class Discovery {
     virtual void refresh_annotations(const std::optional<InstanceKey>& key) = 0;
     /// What the agent beside `key` says, whenever it says more and about every second; nothing: nobody guards
     /// it any more. What matters is published within one turn of the loop. A server that an agent guards and
-    /// nobody knows is looked for there. An agent whose data directory belongs to another system than the
+    /// nobody knows is looked for there, and one that is down is a member of the cluster that its directory
+    /// belongs to. An agent whose data directory belongs to another system than the
     /// server that answers under this name is not believed.
     virtual void host_says(const InstanceKey& key, std::optional<topology::Host> host) = 0;
 

@@ -63,7 +63,11 @@ void Impl::host_says(const InstanceKey& key, std::optional<Host> host) {
     if (stopped_) return;
     const auto e = find(key);
     if (!e) {
-        if (host && host->connected && !host->says_dead()) try_guesses({key}, host->system_identifier);
+        if (host && host->connected) find_by_registration(key, std::move(*host));
+        return;
+    }
+    if (!host && known_by_registration_alone(*e)) {
+        remove_endpoint(key);
         return;
     }
     if (host && !believed(*e, *host)) host.reset();
@@ -130,3 +134,21 @@ Task<void> Impl::mark_when_receivers_ended(EndpointPtr e) {
 }
 
 }  // namespace baton::discovery
+/// A server that an agent guards and nobody knows. One that is down cannot be asked: its agent knows where it
+/// belongs, and is believed until somebody answers there.
+void Impl::find_by_registration(const InstanceKey& key, Host host) {
+    if (!host.says_dead()) return try_guesses({key}, host.system_identifier);
+    if (host.state != topology::ServerState::down || host.system_identifier.empty()) return;
+    if ((options_.ignore && options_.ignore(key)) || endpoints_.size() >= options_.max_instances) return;
+    const auto e = add_endpoint(key, nullptr);
+    move_to_cluster(*e, host.system_identifier);
+    e->member.host = std::move(host);
+    mark(e->member.cluster_id, true);
+    kick(*e);
+}
+
+/// It never answered, and no record tells of it.
+bool Impl::known_by_registration_alone(const Endpoint& e) {
+    return !e.member.seen && e.member.last_seen == WallTime{} && e.member.role == topology::Role::unknown;
+}
+

@@ -28,4 +28,13 @@ Task<Result<std::unique_ptr<net::Channel>>> Dialer::dial(Duration limit) {
     co_return net::make_channel(std::move(*stream), agent::frame_limit);
 }
 
+Task<Result<std::unique_ptr<net::Channel>>> Dialer::dial_again(Duration limit) {
+    const auto key = topology::parse_instance_key(address_, default_port_);
+    if (!key || known_.empty()) co_return co_await dial(limit);
+    net::Target target{.host = key->host, .port = key->port, .addresses = {known_}};
+    auto stream = co_await net::connect(executor_, target, limit, tls_);
+    if (!stream) co_return std::unexpected(stream.error());
+    co_return net::make_channel(std::move(*stream), agent::frame_limit);
+}
+
 }  // namespace baton::host

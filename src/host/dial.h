@@ -16,6 +16,8 @@ class Dialer {
            std::shared_ptr<net::TlsClient> tls);
     /// Errors as net::connect(); invalid_argument when the address is none.
     Task<Result<std::unique_ptr<net::Channel>>> dial(Duration limit);
+    /// Where it was reached at last, without asking a name server; as dial() where it never was.
+    Task<Result<std::unique_ptr<net::Channel>>> dial_again(Duration limit);
     const std::string& address() const { return address_; }
 
   private:

@@ -123,6 +123,7 @@ std::optional<PidFile> parse_pid_file(std::string_view text) {
     if (!pid || *pid == 0 || *pid > INT32_MAX || *pid < -INT32_MAX) return std::nullopt;
     PidFile p;
     p.pid = static_cast<int>(std::abs(*pid));
+    p.stand_alone = *pid < 0;
     p.data_directory = line(1);
     p.started_s = parse_int(line(2)).value_or(0);
     const auto port = parse_uint(line(3)).value_or(0);

@@ -25,6 +25,7 @@ struct PidFile {
     std::optional<int> shared_memory_id;
     int shared_memory_key = 0;  ///< made from the data directory: another server's segment has another one
     Phase phase = Phase::starting;
+    bool stand_alone = false;  ///< of `postgres --single`
     bool operator==(const PidFile&) const = default;
 };
 /// Nothing when there is no number in the first line. A server that has just begun has written only some of

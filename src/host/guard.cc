@@ -89,9 +89,16 @@ void Guard::note_birth_and_death(const Sight& before, MonoTime now) {
         silent_since_.reset();
     }
     if (!before.postmaster || sight_.postmaster) return;
+Actions Guard::intruded() const {
+    return {.kill = true,
+            .why = fmt::format("{} was started while it is being rewound or made anew: killing it",
+                               options_.key.text())};
+}
+
     silent_since_.reset();
     const bool meant = deed_ != Deed::none || kept_.hold != Hold::none || before.phase == Phase::stopping;
     if (meant) return;
+        let_go_ = false;
     const bool soon = born_ && now - *born_ < young;
     if (soon) ++crashes_;
     last_failure_ =
@@ -224,7 +231,7 @@ Actions Guard::keep_down(MonoTime now) {
         frozen_since_.reset();
         const bool ours = deed_ == Deed::start || deed_ == Deed::restart;
         const bool would_write = sight_.data && !sight_.standby_signal;
-        if (ours || !would_write || !had_manager_ || kept_.hold != Hold::none) return {};
+        if (ours || !would_write || !had_manager_ || let_go_ || kept_.hold != Hold::none) return {};
         return hold(Hold::down, last_failure_.empty() ? "it was found down" : last_failure_, now);
     }
     const bool forbidden = kept_.hold != Hold::none || !kept_.quarantine.empty();
@@ -384,13 +391,26 @@ Actions Guard::begin(Deed deed, MonoTime now) {
         a += hold_changed();
     }
     a += settle(now);
+    let_go_ = false;
     return a;
 }
 
 Actions Guard::end(MonoTime now) {
     note_lateness(now);
     deed_ = Deed::none;
+    if (deed == Deed::start || deed == Deed::restart) a += ask_for_lease(now);
     return settle(now);
+}
+
+Actions Guard::ask_for_lease(MonoTime now) {
+    if (lease_holds(now) || (asked_at_ && now - *asked_at_ < ask_every)) return {};
+    asked_at_ = now;
+    return {.ask = true};
+}
+
+Actions Guard::let_go(MonoTime now) {
+    let_go_ = gone();
+    return hold(Hold::none, "", now);
 }
 
 Actions Guard::hold(Hold hold, const std::string& why, MonoTime now) {

@@ -77,6 +77,8 @@ class Guard {
     // ---- events
     Actions saw(const Sight& sight, MonoTime now);
     /// The postmaster was asked at `asked`, and did (not) answer a new connection.
+    /// Somebody started it while a rewind or a clone has its directory, which it would write to.
+    Actions intruded() const;
     Actions probed(bool answered, MonoTime asked, MonoTime now);
     /// A manager's answer to the heartbeat that left at `sent`.
     Actions answered(MonoTime sent, const agent::Grant& grant, MonoTime now);
@@ -101,10 +103,20 @@ class Guard {
     // ---- orders
     /// May this be done now? Error conflict or refused_by_policy, which says what must be done first.
     Result<void> accepts(const agent::Order& order, MonoTime now) const;
-    /// The deed begins, and what is needed for it is lifted: start and restart lift Hold::down. Precondition:
-    /// none is under way, or a job that goes over to a start.
+    /// The deed begins, and what is needed for it is lifted: start and restart lift Hold::down, and ask who
+    /// could be promoted, so that lease_holds() before the server runs. Precondition: none is under way, or a
+    /// job that goes over to a start.
     Actions begin(Deed deed, MonoTime now);
     /// It is over, well or not.
+    /// Started now as what it is, it would not have to be stopped at once.
+    bool lease_holds(MonoTime now) const {
+        return sight_.standby_signal || holder_.verdict(now).deed != agent::LeaseDeed::stop;
+    }
+    /// While that is waited for: asks again, now and then.
+    Actions ask_for_lease(MonoTime now);
+    /// An order lifted the hold: whoever likes may start it. Until it runs again it is not held for being
+    /// found down.
+    Actions let_go(MonoTime now);
     Actions end(MonoTime now);
     Deed deed() const { return deed_; }
     /// Stops it now and keeps it so.
@@ -190,6 +202,7 @@ class Guard {
     std::optional<MonoTime> silent_since_;  ///< asked then, and never answered since
     std::optional<MonoTime> born_;          ///< first seen alive
     int crashes_ = 0;
+    bool let_go_ = false;                   ///< it is down and may be started by anybody
     std::string last_failure_;
 };
 

@@ -88,6 +88,7 @@ class Guarded : public std::enable_shared_from_this<Guarded> {
     Task<Result<std::string>> fence_server(std::string why, MonoTime deadline);
     Task<Result<std::string>> stand_clear(bool on, MonoTime deadline);
     Task<Result<std::string>> look_past(const agent::Order& order, agent::Done& done);
+    Task<Result<void>> leased(MonoTime deadline);
     Task<Result<void>> bring_up(MonoTime deadline);
     Task<Result<void>> bring_down(std::string mode, MonoTime deadline);
     Task<Result<void>> write_standby(InstanceKey upstream, std::string slot);

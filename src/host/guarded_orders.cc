@@ -16,6 +16,8 @@ namespace {
 constexpr milliseconds pace{2};
 /// A postmaster that is not seen for so long after its start has ended again.
 constexpr seconds to_appear{3};
+/// For the next heartbeat's answer, and for peers to vouch.
+constexpr seconds to_be_leased{3};
 constexpr milliseconds to_remember{5000};
 constexpr milliseconds between_progress{500};
 
@@ -70,7 +72,7 @@ Task<Result<std::string>> Guarded::carry_out(const agent::Order& order, MonoTime
         case Verb::fence:
             co_return co_await fence_server("by order of a manager", deadline);
         case Verb::unfence: {
-            apply(guard_.hold(Hold::none, "", now()));
+            apply(guard_.let_go(now()));
             if (auto kept = co_await durable(deadline); !kept) co_return std::unexpected(kept.error());
             co_return "nothing but its own state holds it any more";
         }
@@ -157,9 +159,27 @@ Task<Result<void>> Guarded::bring_down(std::string mode, MonoTime deadline) {
 }
 
 Task<Result<std::string>> Guarded::start_server(MonoTime deadline) {
+/// A server that would be stopped as soon as it runs is not started: a manager must grant its lease, or
+/// everybody vouch who could have been promoted meanwhile.
+Task<Result<void>> Guarded::leased(MonoTime deadline) {
+    const auto holds = [this] {
+        apply(guard_.ask_for_lease(now()));
+        return guard_.lease_holds(now()) || guard_.kept().hold != Hold::none;
+    };
+    auto done = co_await until(holds, earlier(deadline, now() + to_be_leased),
+                               "its lease does not hold: no manager grants it, and not everybody vouches who "
+                               "could have been promoted in its place");
+    if (!done && done.error().kind == ErrorKind::timeout) done.error().kind = ErrorKind::conflict;
+    if (done && guard_.kept().hold != Hold::none)
+        done =
+            fail(ErrorKind::conflict, "it was held again: " + guard_.kept().hold_reason, options_.key.text());
+    co_return done;
+}
+
     apply(guard_.begin(Deed::start, now()));
     auto done = co_await durable(deadline);
     if (done) done = co_await bring_up(deadline);
+    if (done) done = co_await leased(deadline);
     apply(guard_.end(now()));
     if (!done) co_return std::unexpected(done.error());
     co_return "it runs";

@@ -20,6 +20,14 @@ constexpr seconds welcome_limit{5};
 constexpr seconds silence_limit{20};
 constexpr milliseconds farewell{200};
 constexpr size_t most_unanswered = 64;
+/// A heartbeat that has not arrived after this is stuck.
+constexpr milliseconds arrives_within{250};
+constexpr milliseconds between_tries{50};
+constexpr int most_tries = 10;
+/// So that the next one has its turn, since the first packet of this one may be lost.
+constexpr milliseconds try_limit{500};
+/// Then a cut is a long one.
+constexpr seconds soon_over{5};
 
 }  // namespace
 
@@ -35,6 +43,7 @@ void ManagerLink::stop() {
     pause_.notify();
     to_tell_.notify();
     if (channel_) channel_->cancel();
+    next_.reset();
 }
 
 void ManagerLink::tell() {
@@ -54,9 +63,15 @@ Task<void> ManagerLink::run(Self self) {
             const bool lasted = self->clock_.now() - began >= lasting;
             pause = lasted ? first_pause : std::min(pause, longest_pause_inside);
         }
-        self->complain(ended.error());
+        if (self->next_) {
+            spdlog::info("manager {}: nothing gets through any more; there is a new connection",
+                         self->dialer_.address());
+        } else {
+            self->complain(ended.error());
+        }
         self->welcome_ = false;
         self->channel_.reset();
+        if (self->next_) continue;
         co_await self->pause_.wait_until(self->clock_.now() + pause);
         pause = std::min(pause * 2, longest_pause);
     }
@@ -69,8 +84,12 @@ void ManagerLink::complain(const Error& ended) {
 
 /// One connection from its beginning to its end, which is always an error.
 Task<Result<void>> ManagerLink::attend() {
-    auto channel = co_await dialer_.dial(connect_limit);
-    if (!channel) co_return std::unexpected(channel.error());
+    channel_ = std::exchange(next_, nullptr);
+    if (!channel_) {
+        auto channel = co_await dialer_.dial(connect_limit);
+        if (!channel) co_return std::unexpected(channel.error());
+        channel_ = std::move(*channel);
+    }
     if (stopped_) co_return fail(ErrorKind::cancelled, "the agent ends");
     channel_ = std::move(*channel);
     sent_.clear();
@@ -106,13 +125,45 @@ Task<Result<void>> ManagerLink::introduce() {
     co_return Result<void>{};
 }
 
-Task<void> ManagerLink::beat(Self self, std::shared_ptr<net::Channel> channel) {
+Task<void> ManagerLink::beat(Self self, ChannelPtr channel) {
+    self->last_beat_ = self->clock_.now();
+        const bool late = self->clock_.now() - self->last_beat_ >= std::min(arrives_within, self->heartbeat_);
+        if (late && self->is_stuck(channel) && !std::exchange(self->looking_, true))
+            spawn(self->clock_.executor(), look_for_a_way(self, channel));
+        self->last_beat_ = self->clock_.now();
     while (!self->stopped_ && !channel->over()) {
         self->send_beat(*channel, std::exchange(self->changed_, false));
         if (!self->changed_) co_await self->to_tell_.wait_until(self->clock_.now() + self->heartbeat_);
     }
     if (self->stopped_) co_await channel->close(farewell);
 }
+/// What was sent has not arrived at its host. A manager that is slow, or lets a lease run out, is not stuck.
+bool ManagerLink::is_stuck(const ChannelPtr& channel) const {
+    return !stopped_ && channel_ == channel && !channel->over() && channel->held_up();
+}
+
+Task<void> ManagerLink::look_for_a_way(Self self, ChannelPtr channel) {
+    const auto began = self->clock_.now();
+    auto pause = between_tries;
+    while (self->is_stuck(channel)) {
+        if (self->tries_ < most_tries) {
+            ++self->tries_;
+            spawn(self->clock_.executor(), try_a_way(self, channel));
+        }
+        co_await self->clock_.sleep_for(pause);
+        if (self->clock_.now() - began > soon_over) pause = std::min(pause * 2, longest_pause);
+    }
+    self->looking_ = false;
+}
+
+Task<void> ManagerLink::try_a_way(Self self, ChannelPtr channel) {
+    auto made = co_await self->dialer_.dial_again(try_limit);
+    --self->tries_;
+    if (!made || self->next_ || !self->is_stuck(channel)) co_return;
+    self->next_ = std::move(*made);
+    channel->cancel();
+}
+
 
 void ManagerLink::send_beat(net::Channel& channel, bool changed) {
     auto beat = calls_->beat();

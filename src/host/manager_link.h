@@ -26,7 +26,10 @@ class ManagerCalls {
     virtual void cancelled(const agent::Cancel& cancel) = 0;
 };
 
-/// The connection to one manager: made, kept and made again until stop(). Agent's thread; shared, because its
+/// The connection to one manager: made, kept and made again until stop(). What is lost on the way TCP sends
+/// again after twice as long each time, and after a cut of 1.5 s that is too late for a lease of 2 s. So one
+/// whose heartbeat has not arrived when the next one is due is replaced as soon as a new one can be made, of
+/// which the first packet goes out every 50 ms. Agent's thread; shared, because its
 /// coroutines may end after it.
 class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
   public:
@@ -44,7 +47,11 @@ class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
     Task<Result<void>> attend();
     Task<Result<void>> introduce();
     Task<Result<void>> listen();
-    static Task<void> beat(Self self, std::shared_ptr<net::Channel> channel);
+    using ChannelPtr = std::shared_ptr<net::Channel>;
+    static Task<void> beat(Self self, ChannelPtr channel);
+    bool is_stuck(const ChannelPtr& channel) const;
+    static Task<void> look_for_a_way(Self self, ChannelPtr channel);
+    static Task<void> try_a_way(Self self, ChannelPtr channel);
     Task<Result<agent::Frame>> read_frame(Duration limit);
     void take(agent::Frame frame);
     void send_beat(net::Channel& channel, bool changed);
@@ -54,7 +61,11 @@ class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
     Dialer dialer_;
     Signal pause_;    ///< between two tries
     Signal to_tell_;  ///< a heartbeat out of turn
-    std::shared_ptr<net::Channel> channel_;
+    ChannelPtr channel_;
+    ChannelPtr next_;  ///< takes the place of one that is stuck
+    MonoTime last_beat_{};
+    bool looking_ = false;  ///< for another way
+    int tries_ = 0;         ///< under way
     milliseconds heartbeat_{500};
     bool welcome_ = false;
     bool stopped_ = false;

@@ -233,6 +233,10 @@ const Peer& Channel::peer() const {
     return wire_->stream->peer();
 }
 
+bool Channel::held_up() const {
+    return wire_->stream->held_up();
+}
+
 asio::any_io_executor Channel::executor() const {
     return wire_->stream->executor();
 }

@@ -46,6 +46,8 @@ class Channel {
     /// Why nothing more will come or go; nothing while it lives.
     const std::optional<Error>& over() const;
     const Peer& peer() const;
+    /// As Stream::held_up().
+    bool held_up() const;
     asio::any_io_executor executor() const;
 
   private:

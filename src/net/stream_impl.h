@@ -5,9 +5,20 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "net/stream.h"
 
 namespace baton::net {
+
+/// Not sent, or not acknowledged by the other host's kernel. Of a Unix socket there is nothing to tell.
+template <class Socket>
+bool has_unacknowledged(Socket& socket) {
+    if constexpr (!std::is_same_v<Socket, asio::ip::tcp::socket>) return false;
+    int bytes = 0;
+    return ::ioctl(socket.native_handle(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
 
 /// A listener for IPv6 and IPv4 sees an IPv4 client as ::ffff:192.0.2.1; people know it as 192.0.2.1.
 inline std::string address_text(const asio::ip::address& address) {

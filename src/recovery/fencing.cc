@@ -167,6 +167,20 @@ void Impl::stand_clear_soon(const CasePtr& c, const InstanceKey& candidate) {
     }(shared_from_this(), candidate));
 }
 
+/// An agent that connects anew (its connection had got stuck) has perhaps not heard the order: it is given
+/// again.
+Task<std::optional<Error>> Impl::stop_for_good(InstanceKey key) {
+    const auto until = clock_.now() + options_.fence_deadline;
+    for (;; co_await clock_.sleep_for(look_pause)) {
+        const auto done = co_await order(key, agent::Verb::fence, options_.fence_deadline);
+        auto failure = done ? done->error : std::optional(done.error());
+        const bool again = failure && failure->kind == ErrorKind::unreachable && clock_.now() < until;
+        if (!again || stopped_) co_return failure;
+        while (!stopped_ && agent::connected(agents_, key) == nullptr && clock_.now() < until)
+            co_await clock_.sleep_for(look_pause);
+    }
+}
+
 /// The agent of the old primary ends it, whatever state it is in. The journal tells of it beforehand: if
 /// nobody is promoted, whoever reads it starts that server again.
 Task<void> Impl::fence_old(CasePtr c, InstanceKey key, std::shared_ptr<Fence> fence) {
@@ -178,8 +192,7 @@ Task<void> Impl::fence_old(CasePtr c, InstanceKey key, std::shared_ptr<Fence> fe
         fence->failed = "not done, because the journal could not be written: " + written.error().message;
         co_return;
     }
-    const auto done = co_await order(key, agent::Verb::fence, options_.fence_deadline);
-    const auto failure = done ? done->error : std::optional(done.error());
+    const auto failure = co_await stop_for_good(key);
     if (failure) {
         fence->failed = failure->message;
         c->journal->note(

@@ -163,10 +163,7 @@ void Impl::keep_grant(Watched& watched) {
     const auto* seen = agent::connected(agents_, primary->key);
     // A server that is kept down, or that its agent takes for a standby, is bound by nothing.
     if (seen == nullptr || seen->status.hold != agent::Hold::none || seen->status.standby_signal) return;
-    const auto doubtful = [&](const auto& row) {
-        return row.second.cluster_id == watched.snapshot->id && in_doubt(row.second);
-    };
-    if (std::ranges::any_of(store_.state().recoveries, doubtful)) return;
+    if (doubtful(*watched.snapshot)) return;
     withhold(primary->key, false);
     const auto wanted = wanted_grant(watched, *primary);
     if (watched.granted && watched.granted_to == primary->key && same_content(*watched.granted, wanted) &&
@@ -315,16 +312,9 @@ std::optional<std::string> Impl::reason_to_start(Watched& watched, const topolog
         says.standby_signal)
         return std::nullopt;
     if (says.crashes >= options_.analysis.crash_loop || left_alone(primary)) return std::nullopt;
-    // Who was not seen alive by us may have been replaced before our time, unless the record says otherwise.
-    const auto* guard = guard_of(*watched.snapshot);
-    const bool known =
-        primary.health.last_answer != MonoTime{} || (guard != nullptr && guard->primary == primary.key);
-    if (!known || was_replaced(*watched.snapshot, primary)) return std::nullopt;
+    if (was_replaced(*watched.snapshot, primary)) return std::nullopt;
     if (clock_.now() - started_ < options_.start_delay || says.in_state < start_after) return std::nullopt;
-    const auto doubtful = [&](const auto& row) {
-        return row.second.cluster_id == watched.snapshot->id && in_doubt(row.second);
-    };
-    if (std::ranges::any_of(store_.state().recoveries, doubtful)) return std::nullopt;
+    if (doubtful(*watched.snapshot)) return std::nullopt;
     const auto at = std::ranges::find_if(watched.problems, [&](const Problem& p) {
         return p.instance == primary.key &&
                analysis::info(p.code).action == analysis::Action::recover_primary;
@@ -334,15 +324,47 @@ std::optional<std::string> Impl::reason_to_start(Watched& watched, const topolog
     return gate(*watched.snapshot, watched, *at);
 }
 
+/// Somebody was asked to promote itself, and nobody knows whether it did.
+bool Impl::doubtful(const topology::Cluster& cluster) const {
+    return std::ranges::any_of(store_.state().recoveries, [&](const auto& row) {
+        return row.second.cluster_id == cluster.id && in_doubt(row.second);
+    });
+}
+
+/// `primary`; or who was asked to lead in its place and is kept down, and did not come down as a standby: he
+/// led. Null: it is not known what became of the one who was asked. That its port refuses proves nothing.
+const topology::Instance* Impl::who_was_to_lead(const topology::Cluster& cluster,
+                                                const topology::Instance& primary) const {
+    const auto& recoveries = store_.state().recoveries;
+    for (auto at = recoveries.rbegin(); at != recoveries.rend(); ++at) {
+        const auto& r = at->second;
+        if (r.cluster_id != cluster.id || r.kind == "intermediate") continue;
+        if (r.successor && primary.known_as(*r.successor)) return &primary;
+        if (!primary.known_as(r.failed)) continue;
+        for (const auto& i : cluster.instances) {
+            if (i.get() == &primary || !was_asked_to_lead(r, *i)) continue;
+            const auto* seen = agent::connected(agents_, i->key);
+            if (i->health.ok() || (seen != nullptr && seen->status.standby_signal)) continue;
+            return kept_down(cluster, i->key) ? i.get() : nullptr;
+        }
+    }
+    return &primary;
+}
+
 /// The agent of a dead primary keeps it down so that somebody else can be promoted at once. Where that is not
 /// to be, a crash costs a restart and not an outage. One that somebody stopped in order is not started, but
 /// he may.
 void Impl::keep_running(Watched& watched) {
     const auto* primary = watched.snapshot->primary();
+    // Who was not seen alive by us may have been replaced before our time, unless the record says otherwise.
+    const bool unseen = primary == nullptr || !is_known_to_lead(*watched.snapshot, *primary);
+    if (unseen) primary = unseen_leader(watched);
+    if (primary != nullptr) primary = who_was_to_lead(*watched.snapshot, *primary);
     const auto* seen = primary != nullptr ? agent::connected(agents_, primary->key) : nullptr;
     if (seen == nullptr) return;
-    const auto why = reason_to_start(watched, *primary, *seen);
+    auto why = reason_to_start(watched, *primary, *seen);
     if (!why) return;
+    if (unseen) *why += "; all members are there, and none was promoted in its place";
     auto& last = watched.started_at[primary->key];
     if (last != MonoTime{} && clock_.now() - last < start_pause) return;
     last = clock_.now();

@@ -165,12 +165,10 @@ TEST_F(Hosts, a_server_that_is_guarded_and_unknown_is_found) {
     engine.servers[at("foreign", 6543)].system_identifier = "1";
     discovery->host_says(at("odd", 6543), host());
     discovery->host_says(at("foreign", 6543), host());
-    discovery->host_says(at("dead", 6543), host(ServerState::down));
     ASSERT_TRUE(until([&] { return find("odd", 6543) != nullptr; }));
     EXPECT_EQ(find("odd", 6543)->cluster_id, system_id);
     settle();
     EXPECT_EQ(find("foreign", 6543), nullptr) << "its agent said that it is of this system";
-    EXPECT_EQ(engine.looks[at("dead", 6543)], 0);
     discovery->host_says(at("odd", 6543), host());
     settle();
     EXPECT_TRUE(find("odd", 6543)->host);
@@ -208,6 +206,43 @@ TEST_F(Hosts, a_word_that_is_contradicted_by_an_answer_proves_nothing) {
     discovery->host_says(at("p"), host(ServerState::down, milliseconds(1)));
     EXPECT_TRUE(until([&] { return find("p")->host && !find("p")->kept_down(); }))
         << "it answers: its agent guards another server";
+}
+
+TEST_F(Hosts, one_that_is_down_is_found_by_registration) {
+    discovery->host_says(at("q"), host(ServerState::down));
+    settle();
+    ASSERT_TRUE(find("q"));
+    EXPECT_EQ(find("q")->cluster_id, system_id);
+    EXPECT_EQ(find("q")->role, topology::Role::unknown);
+    EXPECT_TRUE(find("q")->kept_down());
+    ASSERT_TRUE(find("p"));
+    EXPECT_EQ(discovery->cluster(system_id)->primary()->key, at("p"));
+    discovery->host_says(at("q"), std::nullopt);
+    settle();
+    EXPECT_FALSE(find("q")) << "nothing else tells of it";
+}
+
+TEST_F(Hosts, one_that_was_found_by_registration_and_answers_is_a_server_like_any_other) {
+    discovery->host_says(at("q"), host(ServerState::down));
+    settle();
+    engine.servers[at("q")] = named(standby_of(at("p")), 3);
+    discovery->host_says(at("q"), host(ServerState::running));
+    EXPECT_TRUE(until([&] { return find("q") && find("q")->health.ok(); }));
+    EXPECT_EQ(find("q")->upstream, at("p"));
+    discovery->host_says(at("q"), std::nullopt);
+    settle();
+    EXPECT_TRUE(find("q"));
+}
+
+TEST_F(Hosts, a_directory_that_cannot_be_read_leads_nowhere) {
+    auto unreadable = host(ServerState::down);
+    unreadable.system_identifier.clear();
+    discovery->host_says(at("q"), unreadable);
+    auto empty = host(ServerState::no_data);
+    discovery->host_says(at("r"), empty);
+    settle();
+    EXPECT_FALSE(find("q"));
+    EXPECT_FALSE(find("r"));
 }
 
 }  // namespace

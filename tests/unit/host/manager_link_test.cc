@@ -1,0 +1,98 @@
+#include "host/manager_link.h"
+
+#include <boost/asio/post.hpp>
+
+#include "agent/codec.h"
+#include "net/support.h"
+
+namespace baton::host {
+namespace {
+
+/// So much fits into no buffers on the way.
+constexpr size_t more_than_is_buffered = 900'000;
+
+class Calls final : public ManagerCalls {
+  public:
+    agent::Hello hello() override {
+        ++hellos;
+        return {.version = "test", .agent = "a", .host = "db1"};
+    }
+    agent::Beat beat() override {
+        agent::Status status{.key = {"db1", 5432}};
+        status.last_failure = std::string(padding, '-');
+        return {.instances = {status}};
+    }
+    void welcomed(const agent::Welcome&) override {}
+    void answered(MonoTime, const agent::BeatAnswer&) override { ++answers; }
+    void ordered(agent::Order, std::function<void(agent::Frame)>) override {}
+    void cancelled(const agent::Cancel&) override {}
+
+    size_t padding = 0;
+    int hellos = 0;
+    int answers = 0;
+};
+
+class ManagerLinkTest : public net::NetTest {
+  protected:
+    void begin() { link_->start(); }
+
+    /// The manager's side of a new connection, after the greeting.
+    Task<std::unique_ptr<net::Channel>> let_in() {
+        auto channel = net::make_channel(net::make_stream(co_await accept_one()), agent::frame_limit);
+        const auto hello = co_await channel->read_line(seconds(5));
+        EXPECT_TRUE(hello && std::holds_alternative<agent::Hello>(agent::parse_frame(*hello).value()));
+        const agent::Welcome welcome{.manager = "m", .epoch = 1, .heartbeat = milliseconds(100)};
+        EXPECT_TRUE(co_await channel->write_line(agent::to_text(welcome), seconds(5)));
+        co_return channel;
+    }
+    static Task<agent::Beat> next_beat(net::Channel& channel) {
+        const auto line = co_await channel.read_line(seconds(5));
+        EXPECT_TRUE(line) << (line ? "" : line.error().text());
+        co_return line ? std::get<agent::Beat>(agent::parse_frame(*line).value()) : agent::Beat{};
+    }
+    bool somebody_waits() {
+        boost::system::error_code none;
+        acceptor_.non_blocking(true);
+        const auto socket = acceptor_.accept(none);
+        return !none;
+    }
+
+    Calls calls_;
+    std::unique_ptr<Clock> clock_ = make_system_clock(io_.get_executor());
+    std::shared_ptr<ManagerLink> link_ = std::make_shared<ManagerLink>(
+        *clock_, calls_, Dialer(io_.get_executor(), "127.0.0.1:" + std::to_string(port_), 3001, nullptr));
+};
+
+TEST_F(ManagerLinkTest, AConnectionOnWhichNothingGetsThroughIsReplaced) {
+    calls_.padding = more_than_is_buffered;
+    begin();
+    run([&]() -> Task<void> {
+        const auto stuck = co_await let_in();
+        const auto next = co_await let_in();
+        calls_.padding = 0;
+        EXPECT_EQ(calls_.hellos, 2);
+        const auto beat = co_await next_beat(*next);
+        EXPECT_GT(beat.seq, 0U);
+        EXPECT_TRUE(
+            co_await next->write_line(agent::to_text(agent::BeatAnswer{.seq = beat.seq}), seconds(5)));
+        while (calls_.answers == 0)
+            co_await asio::post(io_, asio::use_awaitable);
+        EXPECT_TRUE(link_->connected());
+        link_->stop();
+    }());
+}
+
+TEST_F(ManagerLinkTest, AManagerThatDoesNotAnswerIsLeftToItsSilence) {
+    begin();
+    run([&]() -> Task<void> {
+        const auto channel = co_await let_in();
+        for (int i = 0; i < 12; ++i)
+            co_await next_beat(*channel);
+        EXPECT_EQ(calls_.hellos, 1);
+        EXPECT_FALSE(somebody_waits());
+        link_->stop();
+    }());
+}
+
+}  // namespace
+}  // namespace baton::host
