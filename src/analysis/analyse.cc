@@ -104,8 +104,18 @@ bool has_no_primary(const Situation& s) {
     return first != s.cluster.instances.end() && first->get() == &s.self;
 }
 
+/// PostgreSQL streams from another branch of one number as from its own. With an agent beside it its history
+/// is that of the server that runs now.
+bool streams_from_another_branch(const Situation& s) {
+    const auto* own = s.self.history.get();
+    return s.self.host && s.self.host->connected && own != nullptr &&
+           own->timeline == s.self.seen->timeline &&
+           topology::same_number_other_branch(own, s.cluster.history.get());
+}
+
 bool is_diverged(const Situation& s) {
-    if (!answering_standby(s) || s.self.seen->receiving()) return false;
+    if (!answering_standby(s)) return false;
+    if (s.self.seen->receiving()) return streams_from_another_branch(s);
     const auto how = ancestry_of(s);
     return how == Ancestry::diverged || how == Ancestry::foreign;
 }

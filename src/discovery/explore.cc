@@ -124,8 +124,14 @@ void Impl::explore(const EndpointPtr& e) {
     // Not the number alone: two servers promoted apart have branches of one number (scenario 75).
     const auto asked = std::pair(m.key, m.seen->timeline);
     const bool own_unknown = !m.history || m.history->timeline != m.seen->timeline;
-    if (m.role == topology::Role::standby && !m.seen->receiving() && m.seen->timeline > 1 && own_unknown &&
-        clock_.now() >= e->history_retry) {
+    // PostgreSQL streams from another branch of one number as if it were its own. And what its agent has
+    // copied may have brought another history.
+    const bool guarded = m.host && m.host->connected;
+    const bool anew = guarded && e->history_of_start != m.seen->started_at_us;
+    if (m.role == topology::Role::standby && (guarded || !m.seen->receiving()) && m.seen->timeline > 1 &&
+        (anew || (own_unknown && clock_.now() >= e->history_retry))) {
+        if (anew) e->member.history.reset();
+        e->history_of_start = m.seen->started_at_us;
         e->history_retry = clock_.now() + history_retry_interval;
         spawn(clock_.executor(), read_own_history(e));
     }

@@ -33,6 +33,7 @@ struct Endpoint {
         planned{};  ///< the last point of its schedule that has passed: lateness does not move the schedule
     MonoTime heard{};  ///< last answer to a probe or a touch
     MonoTime history_retry{};
+    int64_t history_of_start = 0;       ///< when the server had started that was asked last
     MonoTime greeted{};                 ///< last time that a new connection was tried beside the old one
     std::optional<MonoTime> broken_at;  ///< the idle session ended then
     std::vector<Waiter> waiters;
@@ -143,8 +144,6 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     // hosts.cc: what agents say
     bool believed(const Endpoint& e, const topology::Host& host);
     void act_on_word(Endpoint& e, bool was_kept_down);
-    void find_by_registration(const InstanceKey& key, topology::Host host);
-    static bool known_by_registration_alone(const Endpoint& e);
     void ask_those_below(const Endpoint& e);
     Task<void> mark_when_receivers_ended(EndpointPtr e);
 

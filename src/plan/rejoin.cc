@@ -137,6 +137,21 @@ Rejoin past_fork(const Question& q, Rejoin rejoin, Lsn at_least, const std::stri
     return drop_the_rest(q, rejoin, false, why);
 }
 
+/// Two that were promoted apart (scenario 75).
+Rejoin of_one_number(const Question& q, Rejoin rejoin, std::string_view is) {
+    return by_hand(rejoin,
+                   fmt::format("it {} on timeline {}, as {} is: two branches of one number, which pg_rewind "
+                               "takes for one",
+                               is, rejoin.timeline, q.leader.key.text()),
+                   "baton reinit " + q.name());
+}
+
+bool has_other_branch_of_one_number(const Question& q, Timeline timeline) {
+    const auto* own = q.instance.history.get();
+    return own != nullptr && own->timeline == timeline &&
+           topology::same_number_other_branch(own, q.cluster.history.get());
+}
+
 // ---- a server that runs
 
 bool its_slot_is_lost(const Question& q) {
@@ -153,7 +168,14 @@ bool has_not_streamed_for_long(const Question& q) {
     return !q.instance.streamed_until || q.now - *q.instance.streamed_until >= not_streaming_for;
 }
 
+bool is_stuck(const Question& q) {
+    const auto& seen = *q.instance.seen;
+    return q.wish.cannot_catch_up && q.wish.stuck_at && seen.received <= q.wish.stuck_at &&
+           seen.received < q.leader.seen->position();
+}
+
 Rejoin without_wal(const Question& q) {
+    if (is_stuck(q)) return clone_it(q, {}, "the WAL that it lacks could not be had from its upstream");
     if (!has_not_streamed_for_long(q)) return answer(RejoinWay::nothing, "it streams");
     if (q.wish.cannot_catch_up)
         return clone_it(q, {}, "the WAL that it lacks could not be had from its upstream");
@@ -180,11 +202,12 @@ Rejoin of_running(const Question& q) {
     if (q.instance.is_primary())
         return answer(RejoinWay::wait, "it runs as a primary; it must be stopped before it can come back");
     const auto how = q.cluster.ancestry_of(q.instance, q.leader);
-    if ((how == Ancestry::diverged || how == Ancestry::foreign) && may_find_its_way(q))
-        return answer(RejoinWay::wait, "it seems to be on another branch: it is watched for a while");
     const auto& seen = *q.instance.seen;
     Rejoin rejoin;
     rejoin.timeline = seen.timeline;
+    if (has_other_branch_of_one_number(q, seen.timeline)) return of_one_number(q, rejoin, "is a standby");
+    if ((how == Ancestry::diverged || how == Ancestry::foreign) && may_find_its_way(q))
+        return answer(RejoinWay::wait, "it seems to be on another branch: it is watched for a while");
     switch (how) {
         case Ancestry::diverged: {
             rejoin.fork = fork_of(q, seen.timeline).value_or(Lsn{});
@@ -225,6 +248,7 @@ Rejoin of_stopped_standby(const Question& q) {
     }
     Rejoin rejoin;
     rejoin.timeline = q.dir.timeline;
+    if (has_other_branch_of_one_number(q, q.dir.timeline)) return of_one_number(q, rejoin, "was a standby");
     if (const auto fork = fork_of(q, q.dir.timeline); fork && q.dir.minimum_recovery_end > *fork) {
         rejoin.fork = *fork;
         return past_fork(q, rejoin, q.dir.minimum_recovery_end,
@@ -280,14 +304,7 @@ Rejoin of_former_primary(const Question& q) {
         return answer(RejoinWay::wait, fmt::format("it is on timeline {}, and the primary on the older {}",
                                                    rejoin.timeline, leads));
     }
-    if (rejoin.timeline == leads) {
-        return by_hand(
-            rejoin,
-            fmt::format("it was a primary on timeline {}, as {} is: two branches of one number, which "
-                        "pg_rewind takes for one",
-                        leads, q.leader.key.text()),
-            "baton reinit " + q.name());
-    }
+    if (rejoin.timeline == leads) return of_one_number(q, rejoin, "was a primary");
     if (!history_is_known(q))
         return answer(RejoinWay::wait, "the history of the primary's timeline is not known yet");
     const auto fork = fork_of(q, rejoin.timeline);

@@ -55,6 +55,7 @@ struct RejoinWish {
     bool lost_in_recovery = false;          ///< a recovery left it behind
     bool rewind_failed = false;             ///< and would fail again
     bool cannot_catch_up = false;           ///< it was started, and the WAL that it lacks is nowhere
+    Lsn stuck_at;                           ///< … and had so much: it streams for moments, and gets no more
     bool examined = false;                  ///< the agent was asked what is past the fork
     std::optional<topology::WalPast> past;  ///< what it said; nothing: it could not tell
 };

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "analysis/wording.h"
 #include "base/async.h"
 #include "recovery/executor.h"
@@ -23,6 +25,8 @@ constexpr milliseconds statement_deadline{10000};
 constexpr milliseconds checkpoint_deadline{std::chrono::minutes(10)};
 constexpr milliseconds job_interval{500};
 constexpr seconds verify_slice{5};
+constexpr milliseconds receives_interval{200};
+constexpr seconds shortest_patience{15};
 /// PostgreSQL 15 and older: pg_rewind takes a server that was just promoted for one on the old timeline
 /// until its first checkpoint, and then does nothing without saying so.
 constexpr int rewind_knows_promoted = 160'000;
@@ -55,6 +59,7 @@ bool acts(const plan::Rejoin& plan) {
 Task<void> Rejoiner::run(EntryPtr e) {
     const auto self = shared_from_this();
     auto result = co_await attempt(e);
+    if (!result && !stopped_ && e->ran && e->request.anew) co_await go_on_as_it_was(e);
     if (stopped_) co_return;
     if (e->cancelled && !result)
         result =
@@ -62,7 +67,33 @@ Task<void> Rejoiner::run(EntryPtr e) {
     finish(*e, result);
 }
 
+/// A copy that came to nothing has not touched the directory of a standby that ran until it was asked for.
+/// The request is forgotten: each further try would stop it again.
+Task<void> Rejoiner::go_on_as_it_was(EntryPtr e) {
+    const auto until = means_.clock.now() + statement_deadline;
+    const agent::Seen* seen = nullptr;
+    for (;; co_await means_.clock.sleep_for(receives_interval)) {
+        seen = agent::connected(means_.agents, e->state.instance);
+        if (stopped_ || seen == nullptr || means_.clock.now() >= until) co_return;
+        const auto state = seen->status.state;
+        const bool settled = state == ServerState::down || state == ServerState::running;
+        if (!seen->status.job && seen->status.quarantine.empty() && settled) break;
+    }
+    e->asked = false;
+    e->request = {};
+    if (seen->status.state != ServerState::down) co_return;
+    step(*e, "starting it again as it was");
+    const auto started = co_await means_.agents.order(
+        {.instance = e->state.instance, .verb = agent::Verb::start, .deadline = start_deadline});
+    if (stopped_) co_return;
+    const auto failure = started ? started->error : std::optional(started.error());
+    audit(*e, "start",
+          failure ? "could not be started again as it was: " + failure->message
+                  : "is started again as it was: no copy came of it");
+}
+
 Task<Result<std::string>> Rejoiner::attempt(EntryPtr e) {
+    e->ran = false;
     const auto name = e->state.instance.text();
     const auto gone = fail(ErrorKind::cancelled, "the manager ends", name);
     const auto cluster = [&] { return means_.observer.cluster(e->state.cluster_id); };
@@ -90,6 +121,8 @@ Task<Result<std::string>> Rejoiner::attempt(EntryPtr e) {
         if (stopped_ || e->cancelled || cluster_is_busy(*e))
             co_return fail(ErrorKind::cancelled, "a recovery of its cluster began", name);
         const auto verb = verb_of(plan);
+        const auto* before = means_.agents.of(e->state.instance);
+        e->ran = before != nullptr && before->status.state == ServerState::running;
         step(*e, doing_text(plan));
         auto done = co_await order(e, verb, deadline_of(verb));
         if (stopped_) co_return gone;
@@ -145,10 +178,22 @@ Task<Result<void>> Rejoiner::examine(EntryPtr e) {
     co_return result;
 }
 
+bool Rejoiner::slot_is_lost(const Entry& e) const {
+    if (!options_.manage_slots || e.state.plan.slot.empty()) return false;
+    const auto c = means_.observer.cluster(e.state.cluster_id);
+    const auto* up = c ? c->find(e.state.plan.upstream) : nullptr;
+    return up != nullptr && up->seen && std::ranges::any_of(up->seen->slots, [&](const auto& slot) {
+               return slot.name == e.state.plan.slot && slot.wal_status == "lost";
+           });
+}
+
 /// The slot first: from then on the upstream keeps the WAL that the server will ask for.
 Task<Result<void>> Rejoiner::prepare_upstream(EntryPtr e) {
     const auto& plan = e->state.plan;
-    if (!plan.slot.empty() && options_.manage_slots) {
+    e->slot_was_lost = false;
+    if (slot_is_lost(*e)) {
+        if (auto renewed = co_await renew_slot(e); !renewed) co_return renewed;
+    } else if (!plan.slot.empty() && options_.manage_slots) {
         step(*e, fmt::format("making slot {} on {}", plan.slot, plan.upstream.text()));
         const auto actor = means_.engine.make_actor(plan.upstream);
         if (auto made = co_await actor->create_slot(plan.slot, means_.clock.now() + statement_deadline);
@@ -208,29 +253,71 @@ Task<void> Rejoiner::follow_job(EntryPtr e, std::shared_ptr<bool> ended) {
     }
 }
 
+/// A receiver whose WAL is gone is told so at once, asks again, and streams for a moment each time.
+Duration Rejoiner::patience(const Entry& e) const {
+    if (!e.slot_was_lost) return options_.streams_within;
+    const auto c = means_.observer.cluster(e.state.cluster_id);
+    const auto* i = c ? c->find(e.state.instance) : nullptr;
+    const milliseconds asks_every{i != nullptr && i->seen ? i->seen->settings.wal_retrieve_retry_interval_ms
+                                                          : 0};
+    return std::clamp<Duration>(4 * asks_every, shortest_patience, options_.streams_within);
+}
+
+/// It receives: it has what its upstream had when it was first seen to stream, or more than it had itself
+/// then.
+bool Rejoiner::receives(const Entry& e, std::optional<Reference>& first) const {
+    const auto c = means_.observer.cluster(e.state.cluster_id);
+    const auto* i = c ? c->find(e.state.instance) : nullptr;
+    const auto* up = c ? c->find(e.state.plan.upstream) : nullptr;
+    if (i == nullptr || up == nullptr || !i->seen || !up->seen) return true;
+    if (!first) first = Reference{i->seen->received, up->seen->position()};
+    return i->seen->received > first->own || i->seen->received >= first->upstreams;
+}
+
 /// Waits as long as it gets on: a server replays what WAL it has before it asks its upstream for more.
 Task<Result<void>> Rejoiner::streams(EntryPtr e) {
     WarmActors none(means_.clock, means_.engine);
     Executor executor(means_.clock, means_.engine, means_.observer, none);
-    auto until = means_.clock.now() + options_.streams_within;
+    auto until = means_.clock.now() + patience(*e);
     const auto last = means_.clock.now() + start_deadline;
     topology::Lsn replayed;
+    std::optional<Reference> first;
     for (;;) {
+        if (!e->slot_was_lost && slot_is_lost(*e)) {
+            // One that is in use, or is not lost any more, stays; whether it gets on is seen all the same.
+            (void)co_await renew_slot(e);
+            if (stopped_) co_return Result<void>{};
+            step(*e, "waiting until it streams from " + e->state.plan.upstream.text());
+            until = means_.clock.now() + patience(*e);
+        }
         std::vector<plan::Step> steps{{.kind = plan::StepKind::verify_streaming,
                                        .target = e->state.instance,
                                        .upstream = e->state.plan.upstream,
                                        .deadline = milliseconds(verify_slice)}};
         const auto outcomes = co_await executor.run_phase(e->state.cluster_id, std::move(steps), nullptr);
-        const auto& result = outcomes.front().result;
+        auto result = outcomes.front().result;
+        if (result && !stopped_ && !receives(*e, first)) {
+            result = fail(ErrorKind::timeout,
+                          "receives nothing from " + e->state.plan.upstream.text() +
+                              ", which may not have the WAL any more that it lacks",
+                          e->state.instance.text());
+            co_await means_.clock.sleep_for(receives_interval);
+        }
         if (result || result.error().kind != ErrorKind::timeout || stopped_ || e->cancelled) co_return result;
         const auto now = means_.clock.now();
         const auto c = means_.observer.cluster(e->state.cluster_id);
         const auto* i = c ? c->find(e->state.instance) : nullptr;
         const auto* seen = means_.agents.of(e->state.instance);
+        const bool ended =
+            seen != nullptr && seen->connected &&
+            (seen->status.state == ServerState::down || seen->status.state == ServerState::no_data);
+        if (ended)
+            co_return fail(ErrorKind::refused, "does not run any more: " + seen->status.last_failure,
+                           e->state.instance.text());
         const bool starts = seen != nullptr && seen->status.state == ServerState::starting;
         const bool replays = i != nullptr && i->health.ok() && i->seen && i->seen->replayed > replayed;
         if (replays) replayed = i->seen->replayed;
-        if (starts || replays) until = std::min(last, now + options_.streams_within);
+        if (starts || replays) until = std::min(last, now + patience(*e));
         if (now >= until) co_return result;
     }
 }
@@ -239,6 +326,7 @@ Task<Result<void>> Rejoiner::streams(EntryPtr e) {
 /// same; else it must be made anew.
 Task<Result<void>> Rejoiner::renew_slot(EntryPtr e) {
     const auto& plan = e->state.plan;
+    e->slot_was_lost = true;
     step(*e, fmt::format("making slot {} on {} anew", plan.slot, plan.upstream.text()));
     const auto actor = means_.engine.make_actor(plan.upstream);
     const auto deadline = means_.clock.now() + statement_deadline;
@@ -255,8 +343,10 @@ void Rejoiner::learn_from(Entry& e, const Error& error) {
     const auto* i = c ? c->find(e.state.instance) : nullptr;
     const bool runs = seen != nullptr && seen->status.state == ServerState::running && i != nullptr &&
                       i->health.ok() && i->is_standby();
-    if (runs && error.kind == ErrorKind::timeout && e.state.plan.way != RejoinWay::clone)
+    if (runs && i->seen && error.kind == ErrorKind::timeout && e.state.plan.way != RejoinWay::clone) {
         e.cannot_catch_up = true;
+        e.stuck_at = i->seen->received;
+    }
 }
 
 }  // namespace baton::recovery

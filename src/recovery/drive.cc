@@ -149,10 +149,7 @@ void Impl::note_choice(Case& c, const plan::Choice& choice) {
 }
 
 Task<void> Impl::drive_primary(CasePtr c) {
-    auto policy = options_.plan;
-    policy.ignored_for_promotion = [c, filter = options_.plan.ignored_for_promotion](const InstanceKey& key) {
-        return std::ranges::find(c->excluded, key) != c->excluded.end() || (filter && filter(key));
-    };
+    const auto policy = policy_of(c);
     c->replaced = c->record.failed;
     if (!(co_await still_lost(c))) {
         co_await finish(c, false, "the failure is over: nothing was done");
@@ -264,6 +261,7 @@ Task<void> Impl::pass_over(CasePtr c, InstanceKey candidate) {
 /// would be two primaries.
 Task<bool> Impl::promotion_failed(CasePtr c, StepOutcome outcome) {
     const auto key = outcome.step.target;
+    if (co_await led_or_ended(c, outcome)) co_return true;
     co_await observer_.look_again({key}, clock_.now() + look_deadline);
     const auto cluster = observer_.cluster(c->record.cluster_id);
     const auto* target = cluster ? cluster->find(key) : nullptr;

@@ -111,6 +111,7 @@ plan::RejoinWish Rejoiner::wish(const Entry& e, const topology::Instance& instan
             .lost_in_recovery = instance.downtime && instance.downtime->reason == lost_in_recovery,
             .rewind_failed = e.rewind_failed,
             .cannot_catch_up = e.cannot_catch_up,
+            .stuck_at = e.stuck_at,
             .examined = e.examined,
             .past = e.past};
 }
@@ -318,7 +319,8 @@ void Rejoiner::finish(Entry& e, const Result<std::string>& result) {
     e.next_try = means_.clock.now() +
                  (other_way ? before_other_way : pauses.at(std::min<size_t>(s.tries, pauses.size() - 1)));
     if (!interrupted) ++s.tries;
-    const bool last = s.tries >= automatic_tries || e.cancelled;
+    const bool given_up = s.plan.way == RejoinWay::clone && e.ran && !e.asked;
+    const bool last = s.tries >= automatic_tries || e.cancelled || given_up;
     const auto next = last ? "it is not tried again before `baton rejoin " + s.instance.text() + "`"
                            : "next try in " + analysis::duration_text(e.next_try - means_.clock.now());
     audit(e, "rejoin-failed",

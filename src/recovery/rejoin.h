@@ -70,6 +70,14 @@ class Rejoiner : public std::enable_shared_from_this<Rejoiner> {
         std::string listed;  ///< the commits of `past`
         bool rewind_failed = false;
         bool cannot_catch_up = false;
+        topology::Lsn stuck_at;      ///< with cannot_catch_up: so much it had
+        bool ran = false;            ///< when its agent was asked for the deed
+        bool slot_was_lost = false;  ///< and was made anew in this attempt
+    };
+    /// Where the two were when a server was first seen to stream.
+    struct Reference {
+        topology::Lsn own;
+        topology::Lsn upstreams;
     };
     using EntryPtr = std::shared_ptr<Entry>;
 
@@ -83,12 +91,16 @@ class Rejoiner : public std::enable_shared_from_this<Rejoiner> {
     void tell_once(Entry& e, const std::string& why);
     Task<void> run(EntryPtr e);
     Task<Result<std::string>> attempt(EntryPtr e);
+    Task<void> go_on_as_it_was(EntryPtr e);
     Task<Result<void>> examine(EntryPtr e);
     Task<Result<void>> prepare_upstream(EntryPtr e);
     Task<Result<void>> complete_checkpoint(EntryPtr e);
     Task<Result<agent::Done>> order(EntryPtr e, agent::Verb verb, milliseconds deadline);
     Task<void> follow_job(EntryPtr e, std::shared_ptr<bool> ended);
+    Duration patience(const Entry& e) const;
+    bool receives(const Entry& e, std::optional<Reference>& first) const;
     Task<Result<void>> streams(EntryPtr e);
+    bool slot_is_lost(const Entry& e) const;
     Task<Result<void>> renew_slot(EntryPtr e);
     void learn_from(Entry& e, const Error& error);
     void finish(Entry& e, const Result<std::string>& result);

@@ -239,6 +239,19 @@ TEST(Analyse, sees_what_is_wrong_with_the_structure) {
              .standby("s")
              .not_streaming(seconds(1)),
          "s:ReplicaDiverged"},
+        {"75: one that streams from another branch of one number, which its agent lets us know in time",
+         make_cluster()
+             .primary("p")
+             .timeline(2)
+             .history(2, "1\t0/4000000\tr\n")
+             .standby("s")
+             .timeline(2)
+             .with([](topology::Instance& i, auto&) {
+                 i.history = std::make_shared<topology::TimelineHistory>(
+                     topology::parse_timeline_history(2, "1\t0/3000000\tr\n").value());
+             })
+             .agent(),
+         "s:ReplicaDiverged"},
         {"75: a replica on another branch",
          make_cluster()
              .primary("p")

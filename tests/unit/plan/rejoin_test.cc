@@ -335,6 +335,24 @@ TEST(Rejoin, waits_for_what_must_be_known) {
     });
 }
 
+/// Scenario 75: pg_rewind would take both branches for one, and PostgreSQL streams from the other one.
+TEST(Rejoin, a_standby_on_another_branch_of_one_number_is_for_an_operator) {
+    auto world = after_failover();
+    world.on("s2").with([](topology::Instance& i, auto&) {
+        i.history = std::make_shared<topology::TimelineHistory>(
+            topology::parse_timeline_history(2, "1\t0/4000000\tx\n").value());
+    });
+    auto d = running();
+    d.timeline = 2;
+    EXPECT_EQ(plan_of(world, "s2", d).allow, "baton reinit s2:5432") << "while it streams";
+    d.state = ServerState::down;
+    EXPECT_EQ(plan_of(world, "s2", d).allow, "baton reinit s2:5432");
+    const auto forced = wish([](auto& w) { w.asked = w.force = true; });
+    EXPECT_EQ(plan_of(world, "s2", d, forced).way, RejoinWay::by_hand);
+    world.on("s2").with([](topology::Instance& i, auto&) { i.history.reset(); });
+    EXPECT_EQ(plan_of(world, "s2", d).way, RejoinWay::start);
+}
+
 /// Until its first checkpoint the control file of a promoted server names the timeline that it left.
 TEST(Rejoin, believes_its_own_eyes_about_the_timeline) {
     auto world = after_failover();

@@ -41,6 +41,7 @@ World rejoined() {
         .written("0/6000000")
         .standby("old")
         .timeline(2)
+        .received("0/6000000")
         .history(2, "1\t0/5000000\tx\n");
 }
 
@@ -300,6 +301,65 @@ TEST_F(RejoinerTest, what_runs_but_does_not_get_on_is_made_anew) {
     EXPECT_EQ(state().phase, RejoinPhase::done);
 }
 
+TEST_F(RejoinerTest, who_streams_for_a_moment_and_receives_nothing_does_not_get_on) {
+    agents.answers[agent::Verb::make_standby] = [this](const agent::Order&) {
+        auto world = rejoined();
+        world.on("old").received("0/5000000");
+        observer.world = world;
+        agents.seen[key("old")].status.state = ServerState::running;
+        return Result<agent::Done>(agent::Done{});
+    };
+    look();
+    EXPECT_EQ(state().phase, RejoinPhase::running) << "each of its receivers ends at once: the WAL is gone";
+    clock.advance(seconds(200));
+    EXPECT_EQ(state().phase, RejoinPhase::failed) << state().doing;
+    EXPECT_THAT(audits("rejoin-failed"), ElementsAre(HasSubstr("receives nothing from s1:5432")));
+    observer.world->on("old").not_streaming(seconds(90));
+    look();
+    EXPECT_EQ(log.back(), "old: clone s1/old");
+    EXPECT_EQ(state().phase, RejoinPhase::done);
+}
+
+TEST_F(RejoinerTest, a_slot_that_was_lost_while_it_was_away_is_made_anew_first) {
+    observer.world->on("s1").with(
+        [](auto&, topology::Observation& o) { o.slots = {{.name = "old", .wal_status = "lost"}}; });
+    look();
+    EXPECT_THAT(log, ElementsAre("old: wal-past 1@0/5000000", "s1: drop-slot old", "s1: create-slot old",
+                                 "old: make-standby s1/old"));
+    EXPECT_EQ(state().phase, RejoinPhase::done);
+}
+
+TEST_F(RejoinerTest, who_ends_again_is_not_waited_for) {
+    agents.answers[agent::Verb::make_standby] = [this](const agent::Order&) {
+        auto world = rejoined();
+        world.on("old").down(topology::Reach::refused, seconds(20));
+        observer.world = world;
+        return Result<agent::Done>(agent::Done{});
+    };
+    look();
+    clock.advance(seconds(10));
+    EXPECT_EQ(state().phase, RejoinPhase::failed) << state().doing;
+    EXPECT_THAT(audits("rejoin-failed"), ElementsAre(HasSubstr("does not run any more")));
+}
+
+TEST_F(RejoinerTest, a_standby_of_which_no_copy_could_be_made_goes_on_as_it_was) {
+    observer.world = rejoined();
+    agents.seen[key("old")].status.state = ServerState::running;
+    agents.seen[key("old")].status.hold = topology::Hold::none;
+    agents.answers[agent::Verb::clone] = [this](const agent::Order&) {
+        agents.seen[key("old")].status.state = ServerState::down;
+        return Result<agent::Done>(agent::Done{.error = Error{ErrorKind::io, "no room", "old:5432", {}}});
+    };
+    ASSERT_TRUE(ask({.anew = true}));
+    EXPECT_THAT(log, ElementsAre("s1: create-slot old", "old: clone s1/old", "old: start"));
+    EXPECT_THAT(audits("rejoin-failed"), ElementsAre(HasSubstr("not tried again")));
+    EXPECT_THAT(audits("start"), ElementsAre(HasSubstr("as it was")));
+    log.clear();
+    clock.advance(seconds(60));
+    look();
+    EXPECT_THAT(log, IsEmpty()) << "each further try would stop it again";
+}
+
 TEST_F(RejoinerTest, a_lost_slot_is_made_anew_before_the_standby_is) {
     auto world = rejoined();
     world.on("old").slot("old").not_streaming(seconds(20)).on("s1").with([](auto&, topology::Observation& o) {
@@ -367,7 +427,7 @@ TEST_F(RejoinerTest, makes_a_new_server_from_the_one_that_is_named) {
     agents.seen[key("new")] = seen;
     agents.answers[agent::Verb::clone] = [this](const agent::Order&) {
         auto world = after_failover();
-        world.standby("new").timeline(2);
+        world.standby("new").timeline(2).received("0/6000000");
         observer.world = world;
         return Result<agent::Done>(agent::Done{});
     };
