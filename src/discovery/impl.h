@@ -144,6 +144,8 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     // hosts.cc: what agents say
     bool believed(const Endpoint& e, const topology::Host& host);
     void act_on_word(Endpoint& e, bool was_kept_down);
+    void find_by_registration(const InstanceKey& key, topology::Host host);
+    static bool known_by_registration_alone(const Endpoint& e);
     void ask_those_below(const Endpoint& e);
     Task<void> mark_when_receivers_ended(EndpointPtr e);
 

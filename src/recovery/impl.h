@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/defect.h"
+#include "plan/last_leader.h"
 #include "recovery/executor.h"
 #include "recovery/journal.h"
 #include "recovery/recovery.h"
@@ -54,6 +55,7 @@ struct Watched {
     Duration held_off_for{};
     std::map<InstanceKey, MonoTime> fenced_at;   ///< when a former primary was last ended
     std::map<InstanceKey, MonoTime> started_at;  ///< when one that nobody replaces was last started
+    std::string missing;  ///< why one that is kept down, and that we never saw lead, is not started; as told
 };
 
 /// One recovery under way: its record, journal and what was asked for.
@@ -192,6 +194,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<Result<agent::Done>> order(InstanceKey key, agent::Verb verb, milliseconds deadline, bool on = true);
     void stand_clear_soon(const CasePtr& c, const InstanceKey& candidate);
     Task<void> fence_old(CasePtr c, InstanceKey key, std::shared_ptr<Fence> fence);
+    Task<std::optional<Error>> stop_for_good(InstanceKey key);
     std::optional<std::string> runs_on(const Case& c, const topology::Cluster& cluster, const Fence& fence,
                                        const InstanceKey& candidate) const;
     Task<Stood> stand_off(CasePtr c);
@@ -227,10 +230,20 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
                                                const agent::Seen& seen);
     void keep_running(Watched& watched);
     Task<void> start_again(InstanceKey key, std::string cluster_name, std::string why);
+    bool doubtful(const topology::Cluster& cluster) const;
+    const topology::Instance* who_was_to_lead(const topology::Cluster& cluster,
+                                              const topology::Instance& primary) const;
     Task<void> let_start(InstanceKey key, std::string cluster_name, std::string why);
 
     // drive.cc: a recovery from record to end
     CasePtr open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
+    // unseen.cc: one that is kept down, and that nobody who lives saw lead
+    plan::MemberWord word_on(const topology::Cluster& cluster, const topology::Instance* i,
+                             const agent::Seen* seen) const;
+    std::optional<plan::LastLeader> last_leader(const topology::Cluster& cluster) const;
+    bool is_known_to_lead(const topology::Cluster& cluster, const topology::Instance& primary) const;
+    const topology::Instance* unseen_leader(Watched& watched);
+
                       int64_t detection_id);
     Task<Outcome> run_case(CasePtr c, bool check_again);
     Task<Result<void>> run_pre_hooks(CasePtr c);

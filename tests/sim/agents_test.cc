@@ -54,6 +54,14 @@ struct Guarded {
         world->network().set(a, b, Link::silent);
         world->links_changed();
     }
+    void mend(const std::string& a, const std::string& b) {
+        world->network().set(a, b, Link::up);
+        world->links_changed();
+    }
+    std::string lease_held_by() {
+        auto* agent = agents.agent_of(server("p"));
+        return agent == nullptr ? "" : agent->lease().held_by;
+    }
 
     WorldPtr world;
     HostAgents& agents;
@@ -166,6 +174,40 @@ TEST(HostAgents, CutOffFromManagerAndStandbysItStopsFirst) {
         g.world->run_for(seconds(10));
         EXPECT_TRUE(g.told.in_turn("p", g.successor())) << seed << "\n" << g.text();
     }
+}
+
+/// Behind what TCP sends again after 200, 400, 800, 1600 ms the first heartbeat would come too late.
+TEST(HostAgents, AfterACutTheFirstPacketWaitsForNoBackoff) {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        Guarded g(seed);
+        g.cut("p", "manager");
+        g.world->run_for(milliseconds(3300));
+        g.mend("p", "manager");
+        g.world->run_for(milliseconds(150));
+        EXPECT_EQ(g.lease_held_by(), "heartbeat") << seed << "\n" << g.text();
+        EXPECT_FALSE(g.told.lease_ended_of("p")) << seed << "\n" << g.text();
+        g.world->run_for(seconds(10));
+        EXPECT_EQ(g.world->promotions(), 0) << seed << "\n" << g.text();
+        EXPECT_EQ(g.lease_held_by(), "heartbeat") << seed << "\n" << g.text();
+    }
+}
+
+/// A lease of 2 s is counted from a heartbeat that left up to half a second before the cut.
+TEST(HostAgents, ACutOfLessThanALeaseAndAHeartbeatEndsNoLease) {
+    int ended = 0;
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+        Guarded g(seed);
+        g.world->run_for(milliseconds(seed * 37 % 500));
+        for (const auto* other : {"manager", "s1", "s2"})
+            g.cut("p", other);
+        g.world->run_for(milliseconds(1450));
+        for (const auto* other : {"manager", "s1", "s2"})
+            g.mend("p", other);
+        g.world->run_for(seconds(10));
+        ended += g.told.lease_ended_of("p") ? 1 : 0;
+        EXPECT_EQ(g.world->writable().size(), 1U) << seed << "\n" << g.text();
+    }
+    EXPECT_LE(ended, 1);
 }
 
 TEST(HostAgents, CutOffFromClientsAloneItIsLeftAlone) {
