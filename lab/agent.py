@@ -29,11 +29,7 @@ class Agent(Child):
 
     def __init__(self, node, managers, peer_port=PEER_PORT, token=TOKEN, settings=None, instance=None):
         self.node, self.name = node, node.name
-        self.home = node.cluster.directory / node.name / "agent"
-        self.state = self.home / "state"
-        self.log = self.home / "log"
-        self.config_file = self.home / "agent.conf.json"
-        self._child = None
+        self._set_home(node.cluster.directory / node.name / "agent")
         self.config = {
             "Managers": list(managers), "Token": token, "UseTLS": False,
             "PeerListenAddress": f"{node.host}:{peer_port}", "PeerAddress": f"{node.host}:{peer_port}",
@@ -41,6 +37,11 @@ class Agent(Child):
             "Instances": [{**self._instance(), **(instance or {})}],
         }
         self.config = {k: v for k, v in self.config.items() if v is not None}
+
+    def _set_home(self, home):
+        self.home, self.state, self.log = home, home / "state", home / "log"
+        self.config_file = home / "agent.conf.json"
+        self._child = None
 
     def __repr__(self):
         return f"agent of {self.node}"
@@ -64,7 +65,7 @@ class Agent(Child):
             (postgres.REPLICATION_USER, postgres.REPLICATION_PASSWORD), (postgres.REWIND_USER, postgres.REWIND_PASSWORD))]
         self._write(self.home / "pgpass", "\n".join(secrets) + "\n")
         self._write(self.config_file, json.dumps(self.config, indent=2))
-        if self.node.log.exists():
+        if self.node and self.node.log.exists():
             postgres.own(self.node.log)  # it goes on in the same one when the agent starts the server
 
     @staticmethod
@@ -75,7 +76,7 @@ class Agent(Child):
 
     def spawn(self):
         self.write_files()
-        prefix = self.node.cluster.prefix(self.node.spec)
+        prefix = self.command_prefix()
         identity = {} if prefix else postgres.as_server_user()
         with open(self.log, "ab") as log:
             self._child = subprocess.Popen([*prefix, str(program()), "agent", "-config", str(self.config_file)],
@@ -83,6 +84,10 @@ class Agent(Child):
                                            start_new_session=True, **identity)
         self._write(self.home / "pid", f"{self._child.pid}\n")
         return self
+
+    def command_prefix(self):
+        """What puts it on its host, and changes the user; empty where neither is needed."""
+        return self.node.cluster.prefix(self.node.spec)
 
     def start(self, deadline_s=20):
         """Waits until it guards its server; whether a manager hears of it is another question."""

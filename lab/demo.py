@@ -12,8 +12,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from lab import agent as agents  # noqa: E402
 from lab import manager as managers  # noqa: E402
-from lab import postgres  # noqa: E402
+from lab import pgbouncer, postgres  # noqa: E402
 from lab.cluster import Cluster  # noqa: E402
 from lab.wait import DeadlineExceeded, wait_until  # noqa: E402
 from lab.writer import Writer  # noqa: E402
@@ -23,13 +24,15 @@ BOLD, DIM, PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--planned", action="store_true",
+                           help="a planned switchover instead of a crash, with host agents and a client behind PgBouncer")
     arguments.add_argument("--keep", action="store_true", help="leave everything running and print the addresses")
     arguments.add_argument("--base-port", type=int, default=5501, help="first port of the servers (default: %(default)s)")
     arguments.add_argument("--http-port", type=int, default=3098, help="port of the manager (default: %(default)s)")
     options = arguments.parse_args()
     home = pathlib.Path(tempfile.mkdtemp(prefix="baton-demo-"))
     home.chmod(0o755)
-    demo = Demo(home, options)
+    demo = (PlannedDemo if options.planned else Demo)(home, options)
     try:
         demo.run()
     except (DeadlineExceeded, RuntimeError, OSError, LookupError) as error:
@@ -50,7 +53,7 @@ def main():
 class Demo:
     def __init__(self, home, options):
         ports = first_free_ports(options.base_port, 3)
-        self.home, self.rows_lost = home, None
+        self.home, self.rows_lost, self.ports = home, None, ports
         self.cluster = Cluster.simple(home / "servers", nodes=3, base_port=ports,
                                       method="basebackup" if postgres.has_tools(15) else "auto")
         self.manager = managers.Manager(
@@ -102,13 +105,13 @@ class Demo:
         for step in self.manager.get(f"v2/recoveries/{uid}")["data"]["Steps"]:
             print(f"   {DIM}{step['ElapsedMilliseconds']:9.1f}{PLAIN}  {step['Message']}")
 
-    def print_verdict(self, killed_at, streaming_at, successor):
+    def print_verdict(self, killed_at, streaming_at, successor, beginning="the kill"):
         title("what it cost")
         outage = self.writer.outage_around(killed_at)
         self.rows_lost = len(self.writer.lost(successor.rows()))
         print(f"   write outage seen by the client  {BOLD}{outage * 1000:.0f} ms{PLAIN}")
         print(f"   rows acknowledged and lost       {BOLD}{self.rows_lost}{PLAIN} of {self.writer.count}")
-        print(f"   survivor streaming again         {(streaming_at - killed_at) * 1000:.0f} ms after the kill (or sooner)")
+        print(f"   survivor streaming again         {(streaming_at - killed_at) * 1000:.0f} ms after {beginning} (or sooner)")
 
     def print_tree(self):
         title("baton topology")
@@ -131,6 +134,55 @@ class Demo:
         self.manager.stop()
         self.cluster.down()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+class PlannedDemo(Demo):
+    """The primary moves while a client behind PgBouncer writes: it waits for a moment, and gets no error."""
+
+    def __init__(self, home, options):
+        super().__init__(home, options)
+        if pgbouncer.available():
+            raise RuntimeError(pgbouncer.available())
+        listener, peers = first_free_ports(self.ports + 10, 1), first_free_ports(self.ports + 20, 3)
+        self.pooler = pgbouncer.PgBouncer(self.cluster.directory / "pgbouncer", first_free_ports(self.ports + 30, 1))
+        self.manager.config.update(agents.manager_settings(listener), Routers=[self.pooler.entry()])
+        address = [f"127.0.0.1:{listener}"]
+        self.agents = [*agents.beside(self.cluster, address, peers).values(), pgbouncer.PoolerAgent(self.pooler, address)]
+        self.writer = Writer(self.pooler.dsn(), interval_ms=5, patience_s=20)
+
+    def print_tree(self):
+        if not self.pooler.running():
+            title("a host agent beside each server, a PgBouncer, and the agent that rewrites its targets")
+            self.pooler.start(self.cluster["n1"])
+            for one in self.agents:
+                one.start()
+            print(f"   {self.pooler.name} leads to {self.cluster['n1'].key}")
+        super().print_tree()
+
+    def quiet(self):
+        seen = self.manager.agents()
+        return super().quiet() and len(seen) == 3 and seen[self.cluster["n1"].port]["Lease"]["On"]
+
+    def kill_and_watch(self):
+        cluster = self.manager.clusters()[0]
+        title(f"baton switchover {cluster}")
+        began = time.monotonic()
+        recovery = self.manager.switchover(cluster)
+        successor = next(n for n in self.cluster if n.port == recovery["SuccessorKey"]["Port"])
+        wait_until(lambda: all(n.streams_from_node(successor) for n in self.cluster if n is not successor), 30, "all stream")
+        streaming_at = time.monotonic()
+        self.writer.stop()
+        self.print_recovery(recovery)
+        self.print_verdict(began, streaming_at, successor, "it was asked for")
+        print(f"   errors of the client             {BOLD}{len(self.writer.errors)}{PLAIN}")
+        self.print_tree()
+
+    def clean_up(self):
+        self.writer.stop()
+        for one in self.agents:
+            one.kill9()
+        self.pooler.kill9()
+        super().clean_up()
 
 
 def first_free_ports(first, count):

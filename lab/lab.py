@@ -8,13 +8,14 @@
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from lab import agent as agents  # noqa: E402
-from lab import postgres  # noqa: E402
+from lab import pgbouncer, postgres  # noqa: E402
 from lab.cluster import Cluster  # noqa: E402
 
 
@@ -53,7 +54,12 @@ def parser():
                     help="start a host agent beside each server, for the manager with this AgentsServerPort (its AgentToken: "
                          f"{agents.TOKEN}); may be given again")
     up.add_argument("--peer-port", type=int, default=agents.PEER_PORT, help="first port of the agents (default: %(default)s)")
-    command("down", bring_down, "end all servers and agents, and remove the directory")
+    up.add_argument("--pgbouncer", metavar="PORT", type=int,
+                    help="start a PgBouncer that leads to the primary, and, with --agents, the agent that rewrites its targets; "
+                         "prints its entry for the manager's Routers")
+    command("down", bring_down, "end all servers, agents and PgBouncer, and remove the directory")
+    command("pause", lambda a: pooler_of(a).pause(), "PgBouncer: hold the clients (its admin console)")
+    command("resume", lambda a: pooler_of(a).resume(), "PgBouncer: let them go on")
     command("status", status, "show roles, timelines and who streams from whom")
     command("kill9", lambda a: node_of(a).kill9() and None, "SIGKILL all processes of a server at once", node=True)
     stop = command("stop", freeze, "SIGSTOP a server", node=True)
@@ -72,6 +78,27 @@ def node_of(arguments):
     return cluster[arguments.node]
 
 
+def pooler_directory(arguments):
+    return pathlib.Path(arguments.dir) / "pgbouncer"
+
+
+def pooler_of(arguments):
+    pooler = pgbouncer.PgBouncer.load(pooler_directory(arguments))
+    if pooler is None:
+        raise LookupError("this lab has no PgBouncer: start it with --pgbouncer PORT")
+    return pooler
+
+
+def start_pooler(arguments, primary):
+    if pgbouncer.available():
+        raise RuntimeError(pgbouncer.available())
+    pooler = pgbouncer.PgBouncer(pooler_directory(arguments), arguments.pgbouncer).start(primary)
+    if arguments.agents:
+        pgbouncer.PoolerAgent(pooler, arguments.agents).start()
+    print(f"Routers: [{json.dumps(pooler.entry())}]")
+    print(f"clients of PgBouncer: {pooler.dsn()}")
+
+
 def bring_up(arguments):
     options = {"conninfo": arguments.conninfo, "application_name": arguments.application_name,
                "slot": not arguments.no_slots}
@@ -83,8 +110,11 @@ def bring_up(arguments):
         cluster.up()
         for agent in agents.beside(cluster, arguments.agents, arguments.peer_port).values() if arguments.agents else []:
             agent.start()
+        if arguments.pgbouncer:
+            start_pooler(arguments, cluster.root)
     except BaseException:
         agents.end_left(cluster)
+        pgbouncer.end_left(pooler_directory(arguments))
         cluster.down(remove=False)
         raise
     for node in cluster:
@@ -95,6 +125,7 @@ def bring_up(arguments):
 def bring_down(arguments):
     cluster = Cluster.load(arguments.dir)
     agents.end_left(cluster)
+    pgbouncer.end_left(pooler_directory(arguments))
     cluster.down()
 
 
@@ -107,7 +138,16 @@ def rejoin_node(arguments):
     node.rejoin(node.cluster.primary())
 
 
+def pooler_status(arguments):
+    pooler = pgbouncer.PgBouncer.load(pooler_directory(arguments))
+    if pooler is None:
+        return
+    host, port, paused = pooler.route()
+    print(f"{pooler.name} {pooler.host}:{pooler.port} leads to {host}:{port}{', clients are held' if paused else ''}")
+
+
 def status(arguments):
+    pooler_status(arguments)
     for node in Cluster.load(arguments.dir):
         if not node.alive():
             print(f"{node.name} {node.key} dead")

@@ -128,6 +128,7 @@ void members(Visit& visit, Is<Hello> auto& h) {
     visit("peer_address", h.peer_address);
     visit("epoch", h.epoch);
     visit("instances", h.instances);
+    visit("poolers", h.poolers);
 }
 
 template <class Visit>
@@ -190,6 +191,7 @@ void members(Visit& visit, Is<Order> auto& o) {
     visit("maximum_rate_kbps", o.maximum_rate_kbps);
     visit("router", o.router);
     visit("databases", o.databases);
+    visit("span_ms", o.span);
     visit("timeline", o.timeline);
     visit("position", o.position);
 }

@@ -116,6 +116,7 @@ struct Hello {
     std::string peer_address;
     uint64_t epoch = 0;  ///< the highest that it has seen
     std::vector<Status> instances;
+    std::vector<std::string> poolers;  ///< their names, as orders name them
     bool operator==(const Hello&) const = default;
 };
 
@@ -189,6 +190,10 @@ enum class Verb : uint8_t {
     stand_clear,   ///< `on`: vouches no more, and answers when its last promise has run out; off: may again
     ask,       ///< connects to `upstream` from here: done = it answers; for "does the standby's host see it"
     route,     ///< PgBouncer on this host: `databases` to `upstream`, then reload
+    /// PgBouncer on this host is about to hold the clients of `databases` (`on`): who holds them for longer
+    /// than `span` is gone. They then go on by themselves: to `upstream`, where the server that they were led
+    /// to does not answer. Done when that is on disk. Off: nothing will be done.
+    hold,
     wal_past,  ///< reads what WAL of `timeline` there is past `position`: Done::past. Changes nothing
 };
 std::string_view to_string(Verb verb);
@@ -203,10 +208,11 @@ struct Order {
     std::string mode = "fast";  ///< stop: "fast", "immediate", "smart"
     InstanceKey upstream;
     std::string slot;
-    bool on = true;                      ///< stand_clear
+    bool on = true;                      ///< stand_clear, hold
     int64_t maximum_rate_kbps = 0;       ///< clone: KiB/s, 0 = unlimited
-    std::string router;                  ///< route: name of the pooler in the agent's configuration
-    std::vector<std::string> databases;  ///< route: empty = all of the file
+    std::string router;                  ///< route, hold: name of the pooler in the agent's configuration
+    std::vector<std::string> databases;  ///< route, hold: empty = all of them
+    milliseconds span{1000};             ///< hold
     Timeline timeline = 0;               ///< wal_past
     Lsn position;                        ///< wal_past: a record's end, which the WAL is read from
     bool operator==(const Order&) const = default;

@@ -43,6 +43,9 @@ void check_held_standbys(const Facts&, const Cluster&, Notes&);
 void check_conninfo(const Facts&, const Cluster&, Notes&);
 void check_application_names(const Facts&, const Cluster&, Notes&);
 
+// router_checks.cc: what stands between clients and the primary
+void check_routers(const Facts&, const Cluster&, Notes&);
+
 // server_checks.cc: each server by itself
 void check_connection(const Facts&, const Cluster&, Notes&);
 void check_privileges(const Facts&, const Cluster&, Notes&);

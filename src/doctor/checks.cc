@@ -84,6 +84,7 @@ constexpr std::array table{
                   check_agents),
     cluster_check("lease", "The primary is fenced when it is cut off", "the lease of the primary",
                   check_lease),
+    cluster_check("routers", "Clients are led to the primary", "the routers' own consoles", check_routers),
     cluster_check("problems", "Nothing is wrong now", "the analysis that the manager would make",
                   check_problems),
     cluster_check("known-to-manager", "The manager watches this cluster", "the running manager's servers",

@@ -4,6 +4,7 @@
 
 #include "base/async.h"
 #include "control/options.h"
+#include "control/routers.h"
 #include "discovery/discovery.h"
 
 namespace baton::doctor {
@@ -15,6 +16,7 @@ constexpr milliseconds pause{100};
 constexpr milliseconds quiet_when_complete{1000};
 constexpr milliseconds quiet_when_incomplete{6000};
 constexpr seconds examination_time{5};
+constexpr seconds router_time{3};
 constexpr size_t side_by_side = 50;
 
 /// What must stop changing before the picture is taken.
@@ -97,6 +99,12 @@ Task<void> examine_all(Clock& clock, engine::Engine& engine, const std::vector<I
     }
 }
 
+Task<RouterLook> look_at_router(Clock& clock, config::RouterEntry entry, MonoTime deadline) {
+    const auto router = control::router_of(entry, clock);
+    auto standing = co_await router->check(deadline);
+    co_return RouterLook{entry.Name, entry.Clusters, !entry.Agent.empty(), std::move(standing)};
+}
+
 std::vector<InstanceKey> answering_keys(const topology::Topology& topology) {
     std::vector<InstanceKey> keys;
     for (const auto& [id, cluster] : topology.clusters) {
@@ -129,6 +137,13 @@ Task<void> look_at_servers(Clock& clock, engine::Engine& engine, store::Store& s
     std::erase_if(facts.unanswered,
                   [&](const Unanswered& u) { return facts.topology->find_instance(u.key) != nullptr; });
     discovery->stop();
+}
+
+Task<void> look_at_routers(Clock& clock, MonoTime deadline, Facts& facts) {
+    std::vector<Task<RouterLook>> looks;
+    for (const auto& entry : facts.settings().Routers)
+        looks.push_back(look_at_router(clock, entry, std::min(deadline, clock.now() + router_time)));
+    facts.routers = co_await gather(clock, std::move(looks));
 }
 
 std::vector<ClusterPtr> select_clusters(const topology::Topology& topology,

@@ -14,6 +14,9 @@ namespace baton::doctor {
 Task<void> look_at_servers(Clock& clock, engine::Engine& engine, store::Store& store,
                            std::vector<InstanceKey> seeds, MonoTime deadline, Facts& facts);
 
+/// Asks the routers of the configuration how they stand. Fills routers of `facts`. Changes nothing on them.
+Task<void> look_at_routers(Clock& clock, MonoTime deadline, Facts& facts);
+
 /// The clusters that are reported on: the one of `server`, or the one that `cluster` names (or that most of
 /// `members` are in), else all.
 std::vector<ClusterPtr> select_clusters(const topology::Topology& topology,

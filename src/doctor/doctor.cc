@@ -68,11 +68,14 @@ void look(const Options& options, const Subject& subject, Facts& facts) {
     const auto engine = engine::postgresql::make_engine(*clock, control::login(facts.settings()));
     const auto store = store::make_memory_store(*clock);
     const auto deadline = clock->now() + options.timeout;
-    asio::co_spawn(io, look_at_servers(*clock, *engine, *store, subject.seeds, deadline, facts),
-                   [&io](std::exception_ptr e) {
-                       io.stop();
-                       if (e) std::rethrow_exception(e);
-                   });
+    const auto everything = [&]() -> Task<void> {
+        co_await look_at_servers(*clock, *engine, *store, subject.seeds, deadline, facts);
+        co_await look_at_routers(*clock, clock->now() + options.timeout, facts);
+    };
+    asio::co_spawn(io, everything(), [&io](std::exception_ptr e) {
+        io.stop();
+        if (e) std::rethrow_exception(e);
+    });
     io.run();
     // What was under way sees that it is to stop, and ends its sessions properly.
     io.restart();

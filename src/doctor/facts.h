@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "engine/engine.h"
+#include "routing/router.h"
 #include "topology/topology.h"
 
 /// All that the checks look at, gathered beforehand. Plain values, so that every check is a pure function.
@@ -127,6 +128,14 @@ struct Manager {
     std::vector<ManagerAgent> agents;
 };
 
+/// A router of the configuration, as it says itself.
+struct RouterLook {
+    std::string name;
+    std::vector<std::string> clusters;  ///< whose clients it leads, as ClusterFilter
+    bool has_agent = false;
+    Result<routing::Standing> standing;
+};
+
 struct Facts {
     config::Report config;
     Machine machine;
@@ -136,6 +145,7 @@ struct Facts {
     TopologyPtr topology;              ///< everything that was found; may be null
     std::vector<ClusterPtr> clusters;  ///< those that are reported on
     std::vector<Examined> examined;
+    std::vector<RouterLook> routers;
     bool stable = true;  ///< the picture had stopped changing
     MonoTime now;
     WallTime wall;

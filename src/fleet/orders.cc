@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "fleet/registry.h"
 
 namespace baton::fleet {
@@ -30,10 +32,20 @@ Result<Registry::Member*> Registry::member_for(const agent::Order& order) {
         const auto at = members_.find(guarded->seen.agent);
         if (at != members_.end() && at->second.guards.contains(guarded->seen.status.key))
             member = &at->second;
-    } else if (order.verb == agent::Verb::route) {
+    } else if (order.verb == agent::Verb::route || order.verb == agent::Verb::hold) {
+        // Several agents may be on one host.
+        const auto knows = [&](const Member& m) {
+            const auto& poolers = m.hello.poolers;
+            return std::ranges::find(poolers, order.router) != poolers.end();
+        };
         for (auto& [id, m] : members_) {
-            if (m.hello.host == order.instance.host) member = &m;
+            const bool there = m.hello.host == order.instance.host && knows(m);
+            if (there && (!member || (alive(m) && !alive(*member)))) member = &m;
         }
+        if (!member)
+            return fail(ErrorKind::not_found,
+                        fmt::format("no agent on {} has {} among its PgBouncers", order.instance.host,
+                                    order.router));
     }
     if (!member) return fail(ErrorKind::not_found, "no host agent guards it", order.instance.text());
     if (!alive(*member)) {

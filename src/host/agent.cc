@@ -12,6 +12,13 @@ namespace {
 constexpr size_t most_orders = 32;
 constexpr uint16_t manager_port = 3001;
 
+std::vector<std::string> names_of(const std::vector<PoolerOptions>& poolers) {
+    std::vector<std::string> names;
+    for (const auto& pooler : poolers)
+        names.push_back(pooler.name);
+    return names;
+}
+
 
 }  // namespace
 
@@ -21,6 +28,7 @@ Agent::Agent(AgentParts parts, Options options)
       trust_(std::make_shared<Trust>(parts_.clock, options_)),
       epoch_(parts_.state.memory().epoch),
       jobs_(make_jobs(parts_.clock, parts_.processes, options_.state_directory)),
+      holds_(parts_.clock, options_.poolers, options_.state_directory),
       disks_(make_disks(parts_.clock, options_.instances)) {
     for (size_t at = 0; at < options_.instances.size(); ++at)
         make_guarded(at);
@@ -95,6 +103,7 @@ Result<void> Agent::start() {
     disks_->start([this, alive = std::weak_ptr(alive_)] {
         if (!alive.expired()) say();
     });
+    holds_.start();
     for (const auto& address : options_.managers) {
         links_.push_back(std::make_shared<ManagerLink>(
             parts_.clock, *this,
@@ -210,7 +219,8 @@ agent::Hello Agent::hello() {
             .token = *trust_->token(),
             .peer_address = options_.peer_listen_address.empty() ? "" : options_.peer_address,
             .epoch = epoch_,
-            .instances = statuses()};
+            .instances = statuses(),
+            .poolers = names_of(options_.poolers)};
 }
 
 agent::Beat Agent::beat() {
@@ -266,7 +276,7 @@ Result<void> Agent::may_order(const agent::Order& order) const {
     if (orders_.size() >= most_orders)
         return fail(ErrorKind::refused_by_policy,
                     fmt::format("{} orders are under way, which is the limit", orders_.size()));
-    if (order.verb != Verb::route && !find(order.instance))
+    if (order.verb != Verb::route && order.verb != Verb::hold && !find(order.instance))
         return fail(ErrorKind::not_found, "this agent does not guard it", order.instance.text());
     return {};
 }
@@ -296,6 +306,7 @@ void Agent::ordered(agent::Order order, std::function<void(agent::Frame)> reply)
 
 Task<agent::Done> Agent::carry_out(agent::Order order, std::function<void(agent::Frame)> reply) {
     if (order.verb == Verb::route) co_return co_await route(std::move(order));
+    if (order.verb == Verb::hold) co_return co_await hold(std::move(order));
     const auto server = find(order.instance);
     const auto id = order.id;
     co_return co_await server->obey(std::move(order), [reply, id](const agent::Job& job) {
@@ -316,6 +327,18 @@ Task<agent::Done> Agent::route(agent::Order order) {
         done.detail = std::move(*routed);
     } else {
         done.error = routed.error();
+    }
+    co_return done;
+}
+
+Task<agent::Done> Agent::hold(agent::Order order) {
+    agent::Done done{.order = order.id};
+    const auto deadline = parts_.clock.now() + order.deadline;
+    auto held = co_await holds_.obey(std::move(order), deadline);
+    if (held) {
+        done.detail = std::move(*held);
+    } else {
+        done.error = held.error();
     }
     co_return done;
 }

@@ -16,6 +16,7 @@
 #include "host/manager_link.h"
 #include "host/options.h"
 #include "host/peers.h"
+#include "host/pooler_holds.h"
 #include "host/state.h"
 #include "host/trust.h"
 
@@ -71,6 +72,7 @@ class Agent final : public ManagerCalls {
     void complain_of_old(uint64_t epoch, const std::string& what);
     Task<agent::Done> carry_out(agent::Order order, std::function<void(agent::Frame)> reply);
     Task<agent::Done> route(agent::Order order);
+    Task<agent::Done> hold(agent::Order order);
 
     AgentParts parts_;
     Options options_;
@@ -78,6 +80,7 @@ class Agent final : public ManagerCalls {
     uint64_t epoch_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     std::unique_ptr<Jobs> jobs_;
+    PoolerHolds holds_;
     std::unique_ptr<Disks> disks_;
     std::unique_ptr<Health> health_;
     std::unique_ptr<PeerAsker> asker_;

@@ -28,7 +28,8 @@ std::unexpected<Error> conflict(const InstanceKey& key, std::string why) {
 
 bool may_always(Verb verb) {
     return verb == Verb::fence || verb == Verb::unfence || verb == Verb::control_data ||
-           verb == Verb::stand_clear || verb == Verb::ask || verb == Verb::route || verb == Verb::wal_past;
+           verb == Verb::stand_clear || verb == Verb::ask || verb == Verb::route || verb == Verb::hold ||
+           verb == Verb::wal_past;
 }
 
 }  // namespace

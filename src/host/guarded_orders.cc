@@ -90,6 +90,7 @@ Task<Result<std::string>> Guarded::carry_out(const agent::Order& order, MonoTime
         case Verb::wal_past:
             co_return co_await look_past(order, done);
         case Verb::route:
+        case Verb::hold:
             break;
     }
     co_return fail(ErrorKind::unsupported, "this is no order for a server", options_.key.text());

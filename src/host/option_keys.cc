@@ -68,6 +68,9 @@ constexpr std::array pooler_table{
     OptionKey<PoolerOptions>{"DatabasesFile", &PoolerOptions::databases_file,
                              "included by pgbouncer.ini; the agent writes it"},
     OptionKey<PoolerOptions>{"PidFile", &PoolerOptions::pid_file, "of PgBouncer"},
+    OptionKey<PoolerOptions>{"SocketDirectory", &PoolerOptions::socket_directory,
+                             "its unix_socket_dir, for its admin console (default /var/run/postgresql)"},
+    OptionKey<PoolerOptions>{"Port", &PoolerOptions::port, "its listen_port (default 6432)", 1, 65535},
 };
 
 /// A number of seconds or things within the limits of the key; complains and gives nothing otherwise.

@@ -181,6 +181,8 @@ void read_pooler(Options& options, const json::value& value, size_t at, Complain
     if (p.name.empty()) complaints.push_back(where + "Name is missing");
     check_path(p.databases_file, where + "DatabasesFile", true, complaints);
     check_path(p.pid_file, where + "PidFile", true, complaints);
+    if (!p.socket_directory.starts_with('@'))
+        check_path(p.socket_directory, where + "SocketDirectory", true, complaints);
     options.poolers.push_back(std::move(p));
 }
 
@@ -223,7 +225,7 @@ void check_tls(const Options& o, Complaints& complaints) {
 }
 
 void check_all(const Options& o, const Raw& raw, LoadedOptions& loaded, Complaints& complaints) {
-    if (o.instances.empty()) complaints.push_back("Instances is missing: what shall be guarded?");
+    if (o.instances.empty() && o.poolers.empty()) complaints.push_back("Instances is missing: what shall be guarded?");
     std::set<std::string> directories, keys;
     for (const auto& i : o.instances) {
         if (!directories.insert(i.data_directory).second)

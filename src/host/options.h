@@ -50,6 +50,8 @@ struct PoolerOptions {
     std::string name;
     std::string databases_file;
     std::string pid_file;
+    std::string socket_directory = "/var/run/postgresql";
+    int port = 6432;
     bool operator==(const PoolerOptions&) const = default;
 };
 

@@ -99,12 +99,7 @@ void add_permission_to_write(Draft& d) {
 
 void add_preparation(Draft& d) {
     add_permission_to_write(d);
-    auto& clear = d.add(StepKind::stand_clear, d.candidate.key,
-                        fmt::format("the agent of {} stands clear: it vouches for {} no more",
-                                    d.candidate.key.text(), d.primary.key.text()));
-    clear.deadline = clear_deadline;
-    clear.undo = fmt::format("the agent of {} vouches again", d.candidate.key.text());
-    ++d.phase;
+    if (!d.plan.steps.empty()) ++d.phase;
     auto& checkpoint =
         d.add(StepKind::checkpoint, d.primary.key,
               fmt::format("write a checkpoint on {}, so that its shutdown is short", d.primary.key.text()));
@@ -132,6 +127,12 @@ void add_change(Draft& d) {
                           d.primary.key.text()));
     stop.deadline = d.wish.pause;
     stop.undo = fmt::format("start {} again", d.primary.key.text());
+    // Not before: should the manager die, a primary that runs needs that vouch.
+    auto& clear = d.add(StepKind::stand_clear, d.candidate.key,
+                        fmt::format("the agent of {} stands clear: it vouches for {} no more",
+                                    d.candidate.key.text(), d.primary.key.text()));
+    clear.deadline = clear_deadline;
+    clear.undo = fmt::format("the agent of {} vouches again", d.candidate.key.text());
     ++d.phase;
     auto& received = d.add(StepKind::has_received, d.candidate.key,
                            fmt::format("{} has received the shutdown checkpoint of {}",

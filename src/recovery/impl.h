@@ -316,6 +316,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     // switchover_steps.cc: its steps
     std::optional<std::string> interrupted(const Switchover& s) const;
     Task<void> let_go_in_time(SwitchoverPtr s);
+    Task<void> lead_back(SwitchoverPtr s);
     Task<void> release_clients(SwitchoverPtr s);
     Task<Result<void>> hold_clients(SwitchoverPtr s, plan::Step step);
     Task<Result<void>> order_clear(InstanceKey key, bool on, milliseconds deadline);

@@ -46,17 +46,18 @@ routing::RouterPtr Routers::find(const std::string& name) const {
 void Routers::lead_to(const topology::Cluster& cluster, const InstanceKey& leader, JournalPtr journal) {
     const auto turn = ++turns_[cluster.id];
     for (const auto& router : of(cluster))
-        spawn(clock_.executor(), tell(shared_from_this(), cluster.id, router, leader, journal, turn));
+        spawn(clock_.executor(),
+              tell(shared_from_this(), cluster.id, router, leader, journal, turn, routing::Clients::bound));
 }
 
 Task<void> Routers::tell(std::shared_ptr<Routers> self, std::string cluster_id, routing::RouterPtr router,
-                         InstanceKey leader, JournalPtr journal, uint64_t turn) {
+                         InstanceKey leader, JournalPtr journal, uint64_t turn, routing::Clients clients) {
     auto& clock = self->clock_;
     const auto began = clock.now();
     std::string last;
     for (int i = 0; i < tellings; ++i) {
         if (self->stopped_ || self->turns_[cluster_id] != turn) co_return;
-        const auto told = co_await router->point_at(target_of(leader), false, clock.now() + told_within);
+        const auto told = co_await router->point_at(target_of(leader), clients, clock.now() + told_within);
         if (told) {
             say(journal, fmt::format("router {} leads to {} after {} ms", router->name(), leader.text(),
                                      to_ms(clock.now() - began)));
@@ -74,10 +75,11 @@ Task<void> Routers::tell(std::shared_ptr<Routers> self, std::string cluster_id, 
 Task<Result<void>> Routers::lead_held(std::string cluster_id, routing::RouterPtr router, InstanceKey leader,
                                       JournalPtr journal, MonoTime deadline) {
     const auto self = shared_from_this();
-    auto told = co_await router->point_at(target_of(leader), true, deadline);
+    auto told = co_await router->point_at(target_of(leader), routing::Clients::held, deadline);
     if (!told) {
         // Its clients must not wait for the rest: they go on, and are led there as soon as it can be told.
-        spawn(clock_.executor(), tell(self, cluster_id, router, leader, journal, turns_[cluster_id]));
+        spawn(clock_.executor(),
+              tell(self, cluster_id, router, leader, journal, turns_[cluster_id], routing::Clients::stray));
     }
     const bool resumed = co_await resume_one(self, router, journal);
     if (!told) co_return told;

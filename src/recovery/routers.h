@@ -29,7 +29,7 @@ class Routers : public std::enable_shared_from_this<Routers> {
 
   private:
     static Task<void> tell(std::shared_ptr<Routers> self, std::string cluster_id, routing::RouterPtr router,
-                           InstanceKey leader, JournalPtr journal, uint64_t turn);
+                           InstanceKey leader, JournalPtr journal, uint64_t turn, routing::Clients clients);
     static Task<bool> resume_one(std::shared_ptr<Routers> self, routing::RouterPtr router,
                                  JournalPtr journal);
 

@@ -80,6 +80,9 @@ Task<Result<SwitchoverPtr>> Impl::survey(SwitchoverRequest request) {
                 fmt::format("router {} does not answer: {}", check.router, check.standing.error().text()));
             continue;
         }
+        if (!check.standing->forbidden.empty())
+            s->plan.obstacles.push_back(
+                fmt::format("router {}: {}", check.router, check.standing->forbidden));
         for (const auto& remark : check.standing->remarks)
             s->plan.remarks.push_back(fmt::format("router {}: {}", check.router, remark));
     }

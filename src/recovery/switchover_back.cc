@@ -13,6 +13,7 @@ namespace {
 constexpr milliseconds start_deadline{30000};
 constexpr milliseconds stop_at_once{5000};
 constexpr milliseconds clear_deadline{2000};
+constexpr milliseconds route_deadline{1000};
 constexpr milliseconds standbys_back{2000};
 constexpr milliseconds back_pause{50};
 /// A primary whose agent is away for longer, and that does not answer, is left to the failover.
@@ -108,12 +109,30 @@ Task<void> Impl::standbys_return(SwitchoverPtr s) {
     if (!steps.empty()) co_await executor_.run_phase(s->request.cluster_id, std::move(steps), s->c->journal);
 }
 
+/// While no manager was there to let the clients go, somebody else may have, and have led them to the
+/// candidate, since the old primary was down.
+Task<void> Impl::lead_back(SwitchoverPtr s) {
+    const routing::Target candidate{s->candidate.host, s->candidate.port};
+    for (const auto& router : s->routers) {
+        const auto standing = co_await router->check(clock_.now() + route_deadline);
+        if (!standing || std::ranges::find(standing->routes, candidate, &routing::Standing::Route::to) ==
+                             standing->routes.end())
+            continue;
+        const auto led = co_await routers_->lead_held(s->request.cluster_id, router, s->primary,
+                                                      s->c->journal, clock_.now() + route_deadline);
+        if (led)
+            s->c->journal->note(
+                fmt::format("router {} leads to {} again", router->name(), s->primary.text()));
+    }
+}
+
 /// Back to where it began. The clients go on when the primary is back, or when their time is up.
 Task<void> Impl::undo_switchover(SwitchoverPtr s, std::string why) {
     s->c->journal->note("going back, since nobody was asked to promote himself: " + why);
     const bool back = s->stop_ordered && co_await start_again(s);
     if (s->stop_ordered && !back) s->c->record.errors.push_back("the old primary is down");
     co_await release_clients(s);
+    if (back && s->taken_up) co_await lead_back(s);
     if (back) co_await standbys_return(s);
     if (!s->clear) co_return;
     s->clear = false;
@@ -129,7 +148,7 @@ SwitchoverPtr Impl::switchover_of(store::Recovery record) const {
                   .command_hint = record.command_hint,
                   .skip_hooks = record.skip_hooks};
     s->primary = record.failed;
-    s->started = true;
+    s->started = s->taken_up = true;
     s->wish.pause = options_.switchover.pause;
     if (const auto steps = store_.state().steps.find(record.uid); steps != store_.state().steps.end()) {
         for (const auto& step : steps->second) {

@@ -18,6 +18,7 @@ struct Switchover {
     bool holding = false;       ///< clients may be held at a router
     bool late = false;          ///< they were let go because their time was up
     bool stop_ordered = false;  ///< the old primary may have been stopped by us
+    bool taken_up = false;      ///< an earlier life of the manager began it
     bool started = false;       ///< hooks ran, or something was changed
     std::optional<MonoTime> held_until;
     MonoTime held_at{};

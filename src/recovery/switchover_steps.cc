@@ -17,6 +17,8 @@ using plan::StepKind;
 constexpr milliseconds received_pause{2};
 constexpr milliseconds route_deadline{1000};
 constexpr milliseconds settle_pause{100};
+/// While this manager lives it is the one that lets clients go on.
+constexpr milliseconds leash_margin{500};
 
 bool by_executor(StepKind kind) {
     switch (kind) {
@@ -92,8 +94,10 @@ Task<Result<void>> Impl::hold_clients(SwitchoverPtr s, plan::Step step) {
         s->held_until = s->held_at + s->wish.pause;
         spawn(clock_.executor(), let_go_in_time(s));
     }
+    const routing::Leash leash{.span = s->wish.pause + leash_margin,
+                               .then = {s->candidate.host, s->candidate.port}};
     // The other half is for the shutdown.
-    co_return co_await router->pause(s->held_at + s->wish.pause / 2);
+    co_return co_await router->pause(leash, s->held_at + s->wish.pause / 2);
 }
 
 Task<Result<void>> Impl::order_clear(InstanceKey key, bool on, milliseconds deadline) {

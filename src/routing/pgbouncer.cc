@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/async.h"
 #include "base/text.h"
 
 namespace baton::routing {
@@ -34,6 +35,7 @@ struct Core {
     Clock& clock;
     PgbouncerOptions options;
     Retarget retarget;
+    Watchdog watchdog;
 };
 using CorePtr = std::shared_ptr<const Core>;
 
@@ -54,7 +56,16 @@ Task<Result<void>> command_all(CorePtr core, std::string command, bool (*harmles
     co_return first;
 }
 
-Task<Result<void>> pause_it(CorePtr core, MonoTime deadline) {
+/// First the way back, then the deed.
+Task<Result<void>> pause_it(CorePtr core, Leash leash, MonoTime deadline) {
+    if (core->watchdog) {
+        auto watched = co_await core->watchdog(leash, deadline);
+        if (!watched) {
+            watched.error().message =
+                "nobody would let its clients go on if this manager died: " + watched.error().message;
+            co_return watched;
+        }
+    }
     auto paused = co_await command_all(core, "PAUSE", already_paused, deadline);
     if (!paused && paused.error().kind == ErrorKind::timeout)
         paused.error().message =
@@ -62,6 +73,17 @@ Task<Result<void>> pause_it(CorePtr core, MonoTime deadline) {
             "their "
             "sessions)";
     co_return paused;
+}
+
+/// Nobody waits for the watchdog's answer: it finds out by itself whether clients are held.
+Task<void> call_off(CorePtr core, MonoTime deadline) {
+    co_await core->watchdog(std::nullopt, deadline);
+}
+
+Task<Result<void>> resume_it(CorePtr core, MonoTime deadline) {
+    auto resumed = co_await command_all(core, "RESUME", not_paused, deadline);
+    if (resumed && core->watchdog) spawn(core->clock.executor(), call_off(core, deadline));
+    co_return resumed;
 }
 
 Task<Result<std::vector<std::string>>> all_databases(CorePtr core, MonoTime deadline) {
@@ -92,7 +114,27 @@ Task<Result<void>> cut_off(CorePtr core, MonoTime deadline) {
     co_return first;
 }
 
-Task<Result<void>> lead_to(CorePtr core, Target target, bool held, MonoTime deadline) {
+/// All of ours lead there, and nobody waits.
+Task<bool> leads_to(CorePtr core, Target target, MonoTime deadline) {
+    Console console(core->clock, core->options.login);
+    const auto rows = co_await console.ask("SHOW DATABASES", deadline);
+    if (!rows) co_return false;
+    const auto& wanted = core->options.databases;
+    const auto port = std::to_string(target.port);
+    for (const auto& row : *rows) {
+        const auto name = field(row, "name");
+        const bool ours =
+            wanted.empty() ? name != "pgbouncer" : std::ranges::find(wanted, name) != wanted.end();
+        const bool there =
+            field(row, "host") == target.host && field(row, "port") == port && field(row, "paused") != "1";
+        if (ours && !there) co_return false;
+    }
+    co_return true;
+}
+
+Task<Result<void>> lead_to(CorePtr core, Target target, Clients clients, MonoTime deadline) {
+    const bool cuts = clients == Clients::bound ||
+                      (clients == Clients::stray && !co_await leads_to(core, target, deadline));
     Result<void> written;
     if (core->retarget) written = co_await core->retarget(target, deadline);
     // Whoever wrote it may have told PgBouncer to read it again, but not when it has: this returns when it
@@ -100,16 +142,31 @@ Task<Result<void>> lead_to(CorePtr core, Target target, bool held, MonoTime dead
     Console console(core->clock, core->options.login);
     auto read = done(co_await console.ask(core->retarget ? "RELOAD" : "RECONNECT", deadline));
     Result<void> cut;
-    if (!held) cut = co_await cut_off(core, deadline);
+    if (cuts) cut = co_await cut_off(core, deadline);
     if (!written) co_return written;
     co_return read ? cut : read;
+}
+
+/// Rights are looked at before names: a command about a database that nobody has changes nothing.
+Task<std::string> refusal(Console& console, const std::string& user, MonoTime deadline) {
+    const auto answer = co_await console.ask("RESUME " + quoted("baton: may I?"), deadline);
+    if (answer || answer.error().message.find("admin access") == std::string::npos) co_return std::string();
+    co_return fmt::format("{} may look, but not PAUSE: it is not among its admin_users", user);
 }
 
 Task<Result<Standing>> look(CorePtr core, MonoTime deadline) {
     Console console(core->clock, core->options.login);
     const auto rows = co_await console.ask("SHOW DATABASES", deadline);
     if (!rows) co_return std::unexpected(rows.error());
+    // A database without a mode of its own has that of all.
+    const auto config = co_await console.ask("SHOW CONFIG", deadline);
+    if (!config) co_return std::unexpected(config.error());
+    std::string mode_of_all;
+    for (const auto& row : *config) {
+        if (field(row, "key") == "pool_mode") mode_of_all = field(row, "value");
+    }
     Standing standing;
+    standing.forbidden = co_await refusal(console, core->options.login.user, deadline);
     const auto& wanted = core->options.databases;
     for (const auto& row : *rows) {
         const auto name = field(row, "name");
@@ -118,7 +175,8 @@ Task<Result<Standing>> look(CorePtr core, MonoTime deadline) {
         const auto port = static_cast<uint16_t>(parse_uint(field(row, "port")).value_or(0));
         standing.routes.push_back(
             {.database = name, .to = {field(row, "host"), port}, .paused = field(row, "paused") == "1"});
-        if (field(row, "pool_mode") == "session")
+        const auto mode = field(row, "pool_mode");
+        if ((mode.empty() ? mode_of_all : mode) == "session")
             standing.remarks.push_back(fmt::format(
                 "database {} has session pooling: it cannot be paused while a client is connected", name));
     }
@@ -133,10 +191,12 @@ class Pgbouncer final : public Router {
   public:
     explicit Pgbouncer(CorePtr core) : core_(std::move(core)) {}
     const std::string& name() const override { return core_->options.name; }
-    Task<Result<void>> pause(MonoTime d) override { return pause_it(core_, d); }
-    Task<Result<void>> resume(MonoTime d) override { return command_all(core_, "RESUME", not_paused, d); }
-    Task<Result<void>> point_at(Target target, bool held, MonoTime d) override {
-        return lead_to(core_, std::move(target), held, d);
+    Task<Result<void>> pause(Leash leash, MonoTime d) override {
+        return pause_it(core_, std::move(leash), d);
+    }
+    Task<Result<void>> resume(MonoTime d) override { return resume_it(core_, d); }
+    Task<Result<void>> point_at(Target target, Clients clients, MonoTime d) override {
+        return lead_to(core_, std::move(target), clients, d);
     }
     Task<Result<Standing>> check(MonoTime d) override { return look(core_, d); }
 
@@ -151,9 +211,9 @@ std::string Target::text() const {
                                                : fmt::format("[{}]:{}", host, port);
 }
 
-RouterPtr make_pgbouncer(Clock& clock, PgbouncerOptions options, Retarget retarget) {
+RouterPtr make_pgbouncer(Clock& clock, PgbouncerOptions options, Retarget retarget, Watchdog watchdog) {
     return std::make_shared<Pgbouncer>(
-        std::make_shared<const Core>(clock, std::move(options), std::move(retarget)));
+        std::make_shared<const Core>(clock, std::move(options), std::move(retarget), std::move(watchdog)));
 }
 
 }  // namespace baton::routing

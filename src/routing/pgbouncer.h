@@ -13,7 +13,8 @@ struct PgbouncerOptions {
 
 /// PgBouncer by its admin console. Where it finds its targets is a file on its host: `retarget` rewrites
 /// that; without it, the names in that file must lead to the primary by themselves, and it is only told to
-/// look anew.
-RouterPtr make_pgbouncer(Clock& clock, PgbouncerOptions options, Retarget retarget = {});
+/// look anew. PgBouncer knows no end of a PAUSE: without `watchdog` only a manager ends it.
+RouterPtr make_pgbouncer(Clock& clock, PgbouncerOptions options, Retarget retarget = {},
+                         Watchdog watchdog = {});
 
 }  // namespace baton::routing

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lab import agent as agents
-from lab import network, postgres
+from lab import network, pgbouncer, postgres
 from lab.cluster import Cluster
 from lab.commits import Witnesses
 from lab.manager import Manager, free_port
@@ -116,6 +116,29 @@ class World:
         wait_ready_to_switch(manager)
         return manager, beside
 
+    def pooled(self, nodes=3, hosts=None, config=None, databases=(postgres.APP_DATABASE,), **options):
+        """As guarded(), with a PgBouncer before it that has an agent, too. Returns (cluster, manager, PgBouncer, its agent)."""
+        if pgbouncer.available():
+            pytest.skip(pgbouncer.available())
+        pooler = pgbouncer.PgBouncer(self.home / "pb", self.ports(1), hosts.manager_address if hosts else "127.0.0.1", databases)
+        cluster, manager, _ = self.guarded(nodes, hosts, {"Routers": [pooler.entry()], **(config or {})}, **options)
+        self._ending.callback(pooler.kill9)
+        pooler.start(cluster.primary())
+        beside = self.guard(pgbouncer.PoolerAgent(pooler, [manager.agents_address]))
+        wait_until(lambda: "guards no server" in manager.log_text(), 10, "the manager hears the pooler's agent")
+        return cluster, manager, pooler, beside
+
+    def guard_each(self, cluster, instance_of, config=None):
+        """As guarded(), of servers that are there, with keys of each one's own. Returns (manager, {name: agent})."""
+        port, peers = self.ports(1), self.ports(len(cluster.nodes))
+        manager = self.manager(cluster, config={**agents.manager_settings(port), **(config or {})})
+        beside = {node.name: self.guard(agents.Agent(node, [f"127.0.0.1:{port}"], peers + at, instance=instance_of(node)))
+                  for at, node in enumerate(cluster)}
+        self.watch(manager, cluster)
+        wait_agents(manager, cluster)
+        wait_ready_to_switch(manager)
+        return manager, beside
+
     def guard(self, agent, start=True):
         self.agents.append(agent)
         self._ending.callback(agent.kill9)
@@ -127,6 +150,7 @@ class World:
         return made.start()
 
     def writer(self, cluster, **options):
+        """A client of a cluster, or of a pooler."""
         writer = Writer(cluster.dsn(), **options)
         self._ending.callback(writer.stop)
         writer.start()

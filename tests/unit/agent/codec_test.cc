@@ -72,7 +72,8 @@ std::vector<Frame> full_frames() {
               .token = "secret ünïcode",
               .peer_address = "db1:3002",
               .epoch = 1'000'000'000'000,
-              .instances = {full_status(), Status{.key = {"db1", 5433}}}},
+              .instances = {full_status(), Status{.key = {"db1", 5433}}},
+              .poolers = {"pb1"}},
         Beat{.seq = 1,
              .sent_us = std::numeric_limits<int64_t>::max(),
              .epoch = 3,
@@ -101,6 +102,7 @@ std::vector<Frame> full_frames() {
               .maximum_rate_kbps = 1024,
               .router = "pb1",
               .databases = {"shop", ""},
+              .span = milliseconds(5500),
               .timeline = 12,
               .position = {0x3000028}},
         Cancel{.order = 13},
@@ -142,7 +144,7 @@ TEST(Codec, EveryWordIsRead) {
     round([](Done& d, int n) { d.status->hold = static_cast<Hold>(n); }, 3);
     round([](Done& d, int n) { d.status->data_disk->health = static_cast<DiskHealth>(n); }, 6);
     round([](Done& d, int n) { d.status->engine = static_cast<topology::Engine>(n); }, 4);
-    for (int n = 0; n < 15; ++n) {
+    for (int n = 0; n < 16; ++n) {
         const Order order{.id = 1, .instance = {"a", 1}, .verb = static_cast<Verb>(n)};
         const auto back = parse_frame(to_text(order));
         ASSERT_TRUE(back) << back.error().text();

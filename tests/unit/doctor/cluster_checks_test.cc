@@ -511,5 +511,45 @@ TEST(Checks, HostAgents) {
         expect(c);
 }
 
+/// The good night behind a router that leads to `to`.
+Facts routed(const std::string& to, const std::function<void(RouterLook&)>& change = {}) {
+    auto facts = good_facts();
+    routing::Standing standing;
+    standing.routes = {{.database = "app", .to = {to, 5432}}};
+    RouterLook router{.name = "pb1", .clusters = {"*"}, .has_agent = true, .standing = std::move(standing)};
+    if (change) change(router);
+    facts.routers.push_back(std::move(router));
+    return facts;
+}
+
+TEST(Checks, Routers) {
+    const std::vector<Case> cases{
+        {"none", "routers", Level::pass, "", "no routers", "", good_facts},
+        {"good", "routers", Level::pass, "", "one router leads to the primary", "",
+         [] { return routed("p"); }},
+        {"of others", "routers", Level::pass, "", "no routers", "",
+         [] { return routed("s1", [](auto& r) { r.clusters = {"alias=other"}; }); }},
+        {"elsewhere", "routers", Level::fail, "", "to s1:5432, which is not the primary", "targets",
+         [] { return routed("s1"); }},
+        {"a name", "routers", Level::warn, "", "not known to be the primary's", "p:5432",
+         [] { return routed("db.example"); }},
+        {"silent", "routers", Level::fail, "", "cannot be asked: pb1:6432: refused", "Address",
+         [] {
+             return routed("p",
+                           [](auto& r) { r.standing = fail(ErrorKind::refused, "refused", "pb1:6432"); });
+         }},
+        {"forbidden", "routers", Level::fail, "", "may look, but not PAUSE", "admin_users",
+         [] { return routed("p", [](auto& r) { r.standing->forbidden = "u may look, but not PAUSE"; }); }},
+        {"remark", "routers", Level::warn, "", "no database app", "Databases",
+         [] { return routed("p", [](auto& r) { r.standing->remarks = {"it has no database app"}; }); }},
+        {"held", "routers", Level::warn, "", "holds the clients of database app", "RESUME app",
+         [] { return routed("p", [](auto& r) { r.standing->routes[0].paused = true; }); }},
+        {"alone", "routers", Level::warn, "", "no Agent", "PgBouncers",
+         [] { return routed("p", [](auto& r) { r.has_agent = false; }); }},
+    };
+    for (const auto& c : cases)
+        expect(c);
+}
+
 }  // namespace
 }  // namespace baton::doctor

@@ -569,8 +569,13 @@ TEST_F(Fleet, AJobThatWasCutShortEndsWithWhatItsAgentSaysThen) {
 }
 
 TEST_F(Fleet, APoolersAgentIsFoundByItsHost) {
-    FakeLink link;
-    ASSERT_TRUE(registry.hello(link, hello("p", "pool1", {})));
+    FakeLink link, other;
+    auto pooler = hello("p", "pool1", {});
+    pooler.poolers = {"pb1"};
+    ASSERT_TRUE(registry.hello(link, pooler));
+    ASSERT_TRUE(registry.hello(other, hello("q", "pool1", {}))) << "a second agent, with other tasks";
+    EXPECT_EQ(give({.instance = {"pool1", 0}, .verb = agent::Verb::route, .router = "pb2"})->error().kind,
+              ErrorKind::not_found);
     give({.instance = {"pool1", 0}, .verb = agent::Verb::route, .upstream = db1, .router = "pb1"});
     ASSERT_TRUE(link.last<agent::Order>());
     EXPECT_EQ(link.last<agent::Order>()->router, "pb1");

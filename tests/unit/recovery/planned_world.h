@@ -69,6 +69,8 @@ class PlannedWorld final : public Observer,
     /// These take so long.
     std::map<std::string, milliseconds> slow;
     topology::Activity activity;
+    routing::Leash leash;  ///< of the last pause
+    routing::Standing standing;
     std::shared_ptr<store::State> disk;
     Options options;
 
@@ -262,15 +264,19 @@ class PlannedWorld final : public Observer,
       public:
         explicit FakeRouter(PlannedWorld& w) : w_(w) {}
         const std::string& name() const override { return name_; }
-        Task<Result<void>> pause(MonoTime) override { co_return co_await w_.deed("pause pb"); }
+        Task<Result<void>> pause(routing::Leash given, MonoTime) override {
+            w_.leash = given;
+            co_return co_await w_.deed("pause pb");
+        }
         Task<Result<void>> resume(MonoTime) override { co_return co_await w_.deed("resume pb"); }
-        Task<Result<void>> point_at(routing::Target t, bool held, MonoTime) override {
+        Task<Result<void>> point_at(routing::Target t, routing::Clients clients, MonoTime) override {
+            const bool held = clients == routing::Clients::held;
             co_return co_await w_.deed("point pb", " at " + t.host + (held ? " held" : ""));
         }
         Task<Result<routing::Standing>> check(MonoTime) override {
             if (const auto at = w_.failures.find("check pb"); at != w_.failures.end())
                 co_return std::unexpected(at->second);
-            co_return routing::Standing{};
+            co_return w_.standing;
         }
 
       private:

@@ -24,9 +24,9 @@ TEST(Switchover, does_everything_in_its_order) {
     const auto outcome = w.switch_over();
     ASSERT_TRUE(outcome) << outcome.error().text();
     ASSERT_TRUE(outcome->recovery.successor) << w.journal();
-    EXPECT_THAT(w.log, ElementsAre("slot s1 s2_slot", "slot s1 p", "stand-clear s1 on", "checkpoint p",
-                                   "pause pb", "stop p fast", "promote s1", "point pb at s1 held",
-                                   "resume pb", "make-standby p of s1 through p", "follow s2 of s1"));
+    EXPECT_THAT(w.log, ElementsAre("slot s1 s2_slot", "slot s1 p", "checkpoint p", "pause pb", "stop p fast",
+                                   "stand-clear s1 on", "promote s1", "point pb at s1 held", "resume pb",
+                                   "make-standby p of s1 through p", "follow s2 of s1"));
     EXPECT_THAT(w.writers(), ElementsAre("s1"));
     const auto& r = last(w);
     EXPECT_EQ(r.kind, "switchover");
@@ -75,22 +75,22 @@ TEST(Switchover, goes_back_from_every_failure_before_the_promotion) {
     const Failing cases[] = {
         {"a slot cannot be made",
          [](auto& w) { w.failures["slot s1"] = error(ErrorKind::privilege); },
-         {"stand-clear s1 on", "stand-clear s1 off"}},
+         {"slot s1 s2_slot", "slot s1 p"}},
         {"the candidate does not stand clear",
          [](auto& w) { w.failures["stand-clear s1"] = error(ErrorKind::timeout); },
-         {"stand-clear s1 on", "stand-clear s1 off"}},
+         {"stop p fast", "stand-clear s1 on", "start p", "resume pb", "stand-clear s1 off"}},
         {"the checkpoint takes too long",
          [](auto& w) { w.failures["checkpoint p"] = error(ErrorKind::timeout); },
-         {"checkpoint p", "stand-clear s1 off"}},
+         {"checkpoint p"}},
         {"clients do not come to an end",
          [](auto& w) { w.failures["pause pb"] = error(ErrorKind::timeout); },
-         {"pause pb", "resume pb", "stand-clear s1 off"}},
+         {"pause pb", "resume pb"}},
         {"the shutdown does not end",
          [](auto& w) { w.failures["stop p"] = error(ErrorKind::timeout); },
-         {"stop p fast", "start p", "resume pb", "stand-clear s1 off"}},
+         {"stop p fast", "stand-clear s1 on", "start p", "resume pb", "stand-clear s1 off"}},
         {"the candidate has not got everything",
          [](auto& w) { w.nodes["s1"].receives = false; },
-         {"stop p fast", "start p", "resume pb", "stand-clear s1 off"}},
+         {"stop p fast", "stand-clear s1 on", "start p", "resume pb", "stand-clear s1 off"}},
         {"it did not end in order",
          [](auto& w) {
              w.before["stop p"] = [&w] { w.nodes["p"].primary = true; };
@@ -98,7 +98,7 @@ TEST(Switchover, goes_back_from_every_failure_before_the_promotion) {
              w.before["control-data p"] = [] {};
              w.failures["stop p"] = error(ErrorKind::sql);
          },
-         {"stop p fast", "start p", "resume pb", "stand-clear s1 off"}},
+         {"stop p fast", "stand-clear s1 on", "start p", "resume pb", "stand-clear s1 off"}},
         {"the promotion is refused",
          [](auto& w) { w.failures["promote s1"] = error(ErrorKind::privilege); },
          {"promote s1", "start p", "resume pb", "stand-clear s1 off"}},
@@ -341,6 +341,25 @@ TEST(SwitchoverAfterARestart, goes_back_where_nobody_was_asked) {
     EXPECT_THAT(w.writers(), ElementsAre("p"));
     EXPECT_THAT(w.log, ElementsAre("start p", "resume pb", "stand-clear s1 off"));
     EXPECT_EQ(last(w).state, store::RecoveryState::failed);
+}
+
+TEST(Switchover, tells_the_router_how_long_clients_wait_whatever_becomes_of_it) {
+    PlannedWorld w;
+    ASSERT_TRUE(w.switch_over());
+    EXPECT_GT(w.leash.span, w.options.switchover.pause);
+    EXPECT_LT(w.leash.span, w.options.switchover.pause + seconds(1));
+    EXPECT_EQ(w.leash.then.text(), "s1:5432");
+}
+
+TEST(SwitchoverAfterARestart, leads_clients_back_that_went_on_without_it) {
+    PlannedWorld w;
+    stopped_by_an_earlier_life(w);
+    w.standing.routes = {{.database = "app", .to = {"s1", 5432}}};
+    leave_open(w, {"switch-to s1:5432", "stop p:5432"});
+    ASSERT_TRUE(ends(w)) << w.journal();
+    EXPECT_THAT(w.writers(), ElementsAre("p"));
+    EXPECT_THAT(w.log,
+                ElementsAre("start p", "resume pb", "point pb at p held", "resume pb", "stand-clear s1 off"));
 }
 
 TEST(SwitchoverAfterARestart, goes_back_where_nothing_was_touched_yet) {

@@ -23,14 +23,16 @@ struct Answer {
 };
 
 /// A server that lets everybody in and answers by a script, on the loop of a test (PostgreSQL manual, 55.7).
-class FakeConsole {
+template <class Protocol>
+class FakeConsoleOn {
   public:
     using Script = std::function<Answer(const std::string& command)>;
-    FakeConsole(asio::any_io_executor executor, Script script)
-        : state_(std::make_shared<State>(executor, std::move(script))) {
+    FakeConsoleOn(asio::any_io_executor executor, Script script,
+                  typename Protocol::endpoint where = loopback())
+        : state_(std::make_shared<State>(executor, where, std::move(script))) {
         spawn(executor, accept(state_));
     }
-    ~FakeConsole() {
+    ~FakeConsoleOn() {
         state_->acceptor.close();
         for (auto& socket : state_->sockets)
             socket->close();
@@ -39,14 +41,20 @@ class FakeConsole {
     const std::vector<std::string>& commands() const { return state_->commands; }
 
   private:
-    using tcp = asio::ip::tcp;
+    using Socket = typename Protocol::socket;
+    static typename Protocol::endpoint loopback() {
+        if constexpr (std::is_same_v<Protocol, asio::ip::tcp>)
+            return {asio::ip::address_v4::loopback(), 0};
+        else
+            return {};
+    }
     struct State {
-        State(const asio::any_io_executor& executor, Script s)
-            : acceptor(executor, tcp::endpoint(asio::ip::address_v4::loopback(), 0)), script(std::move(s)) {}
-        tcp::acceptor acceptor;
+        State(const asio::any_io_executor& executor, const typename Protocol::endpoint& where, Script s)
+            : acceptor(executor, where), script(std::move(s)) {}
+        typename Protocol::acceptor acceptor;
         Script script;
         std::vector<std::string> commands;
-        std::vector<std::shared_ptr<tcp::socket>> sockets;
+        std::vector<std::shared_ptr<Socket>> sockets;
     };
     using StatePtr = std::shared_ptr<State>;
 
@@ -94,20 +102,20 @@ class FakeConsole {
         return out + message('Z', "I");
     }
 
-    static Task<std::optional<std::string>> take(tcp::socket& socket, size_t n) {
+    static Task<std::optional<std::string>> take(Socket& socket, size_t n) {
         std::string bytes(n, '\0');
         boost::system::error_code ec;
         co_await asio::async_read(socket, asio::buffer(bytes), asio::redirect_error(asio::use_awaitable, ec));
         if (ec) co_return std::nullopt;
         co_return bytes;
     }
-    static Task<void> give(tcp::socket& socket, std::string bytes) {
+    static Task<void> give(Socket& socket, std::string bytes) {
         boost::system::error_code ec;
         co_await asio::async_write(socket, asio::buffer(bytes),
                                    asio::redirect_error(asio::use_awaitable, ec));
     }
 
-    static Task<bool> let_in(tcp::socket& socket) {
+    static Task<bool> let_in(Socket& socket) {
         for (;;) {
             const auto head = co_await take(socket, 8);
             if (!head) co_return false;
@@ -121,7 +129,7 @@ class FakeConsole {
         co_return true;
     }
 
-    static Task<void> serve(StatePtr state, std::shared_ptr<tcp::socket> socket) {
+    static Task<void> serve(StatePtr state, std::shared_ptr<Socket> socket) {
         if (!co_await let_in(*socket)) co_return;
         for (;;) {
             const auto head = co_await take(*socket, 5);
@@ -138,7 +146,7 @@ class FakeConsole {
     static Task<void> accept(StatePtr state) {
         for (;;) {
             boost::system::error_code ec;
-            auto socket = std::make_shared<tcp::socket>(
+            auto socket = std::make_shared<Socket>(
                 co_await state->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, ec)));
             if (ec) co_return;
             state->sockets.push_back(socket);
@@ -148,5 +156,6 @@ class FakeConsole {
 
     StatePtr state_;
 };
+using FakeConsole = FakeConsoleOn<asio::ip::tcp>;
 
 }  // namespace baton::routing
