@@ -85,7 +85,7 @@ def guarded(world, nodes, settings_of, config=None, token="", kind=agents.Agent,
 
 
 class BareAgent(Child):
-    """The agent of a host without a database."""
+    """The agent of a host without a database: beside a pooler that it never sees."""
 
     def __init__(self, home, name, manager, settings):
         self.name, self.home = name, home / name
@@ -93,8 +93,9 @@ class BareAgent(Child):
             directory.mkdir(mode=0o700)
             postgres.own(directory)
         self.log, self.config_file = self.home / "log", self.home / "agent.conf.json"
+        pooler = {"Name": name, "DatabasesFile": str(self.home / "databases.ini"), "PidFile": str(self.home / "pooler.pid")}
         self.config = {"Managers": [manager], "UseTLS": False, "StateDirectory": str(self.home / "state"), "Instances": [],
-                       **settings}
+                       "PgBouncers": [pooler], **settings}
 
     def __repr__(self):
         return f"agent {self.name}"
