@@ -10,6 +10,7 @@ import subprocess
 from lab import manager as managers
 from lab import postgres, processes
 from lab.child import Child
+from lab.cluster import Node, Spec
 from lab.wait import wait_until
 
 TOKEN = "lab-agents-token"
@@ -111,6 +112,26 @@ class Agent(Child):
     def thaw(self):
         if self.running():
             self._child.send_signal(signal.SIGCONT)
+
+
+class Bystander(Agent):
+    """The agent of a host without a database, where clients run. Its host has a name of its own, by which managers ask it; needs
+    root."""
+
+    def __init__(self, cluster, name, managers, namespace="", **more):
+        node = Node(cluster, Spec(name=name, port=0, namespace=namespace))
+        node.data.parent.mkdir(mode=0o755, exist_ok=True)
+        postgres.own(node.data.parent)
+        super().__init__(node, managers, settings={"PeerListenAddress": None, "PeerAddress": None, **more.pop("settings", {})},
+                         **more)
+        self.config["Instances"] = []
+
+    def command_prefix(self):
+        inside = ["ip", "netns", "exec", self.node.spec.namespace] if self.node.spec.namespace else []
+        user = postgres.server_user()
+        named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name,
+                 "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--init-groups"]
+        return [*inside, *named]
 
 
 def program():

@@ -88,6 +88,17 @@ class Network:
             for peer in peers:
                 self._inside(self.namespace(name), "iptables", "-A", chain, flag, self.address(peer), "-j", "DROP")
 
+    def cut_one_way(self, name, direction):
+        """Drops what goes "in" to a host, or "out" of it."""
+        chain, flag = {"in": ("INPUT", "-i"), "out": ("OUTPUT", "-o")}[direction]
+        self._inside(self.namespace(name), "iptables", "-A", chain, flag, "eth0", "-j", "DROP")
+
+    def lose(self, name, share):
+        """Drops this share (0 to 1) of a host's packets, each way, at random."""
+        for chain, flag in (("INPUT", "-i"), ("OUTPUT", "-o")):
+            self._inside(self.namespace(name), "iptables", "-A", chain, flag, "eth0", "-m", "statistic", "--mode", "random",
+                         "--probability", str(share), "-j", "DROP")
+
     def mend(self, name):
         self._inside(self.namespace(name), "iptables", "-F")
 

@@ -188,8 +188,11 @@ enum class Verb : uint8_t {
     unfence,       ///< lifts the hold; starts nothing
     control_data,  ///< reads it afresh; the answer's status carries it
     stand_clear,   ///< `on`: vouches no more, and answers when its last promise has run out; off: may again
-    ask,       ///< connects to `upstream` from here: done = it answers; for "does the standby's host see it"
-    route,     ///< PgBouncer on this host: `databases` to `upstream`, then reload
+    /// Connects to `upstream` from here: done = it answers; for "does the standby's host see it". Of a host
+    /// itself (`instance` without a port) it is done in any case, and Done::detail says why it does not
+    /// answer; "" = it does.
+    ask,
+    route,  ///< PgBouncer on this host: `databases` to `upstream`, then reload
     /// PgBouncer on this host is about to hold the clients of `databases` (`on`): who holds them for longer
     /// than `span` is gone. They then go on by themselves: to `upstream`, where the server that they were led
     /// to does not answer. Done when that is on disk. Off: nothing will be done.
@@ -217,6 +220,12 @@ struct Order {
     Lsn position;                        ///< wal_past: a record's end, which the WAL is read from
     bool operator==(const Order&) const = default;
 };
+
+/// Meant for a host, and for no server there.
+inline bool of_host(const Order& order) {
+    return order.verb == Verb::route || order.verb == Verb::hold ||
+           (order.verb == Verb::ask && order.instance.port == 0);
+}
 
 struct Cancel {
     uint64_t order = 0;

@@ -26,6 +26,11 @@ DiskSpace disk_space(const Situation& s);
 /// What its agent shows to others is not good for long, or not any more.
 bool certificate_expires(const Situation& s);
 std::string certificate_phrase(const Situation& s);
+/// It answers us, and not all hosts of clients reach it.
+bool lost_to_clients(const Situation& s);
+std::string lost_to_clients_phrase(const Situation& s);
+/// Why that is only told; "" = it is replaced.
+std::string lost_to_clients_held_back(const Situation& s);
 
 std::string crash_loop_phrase(const Situation& s);
 std::string hung_phrase(const Situation& s);

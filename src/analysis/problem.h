@@ -65,6 +65,7 @@ enum class Code : uint8_t {
     disk_space_notice,
     disk_space_low,
     disk_space_critical,
+    primary_lost_to_clients,  ///< by the word of agents on the hosts of clients
     certificate_expires
 };
 
@@ -128,6 +129,10 @@ struct Policy {
     Duration disk_hung_hold = seconds(1);
     Duration disk_read_only_hold = seconds(1);
     Duration disk_failing_hold = seconds(2);
+    /// A primary that answers and that clients do not reach is replaced. Otherwise it is only told.
+    bool recover_lost_to_clients = false;
+    /// … when it has been so for so long: that way may be mended as fast.
+    Duration lost_to_clients_hold = seconds(5);
     /// A certificate of an agent that is good for less than this is told of; 0 = never.
     Duration certificate_notice = std::chrono::hours(14 * 24);
     /// A disk that is used by so much is told of; 0 = never.

@@ -58,4 +58,12 @@ void Manager::hear_agents_of(const topology::Cluster& cluster) {
     }
 }
 
+std::set<std::string> Manager::client_hosts() const {
+    std::set<std::string> hosts(config_->ClientAgents.begin(), config_->ClientAgents.end());
+    for (const auto& router : config_->Routers)
+        hosts.insert(router.Agent);
+    hosts.erase("");
+    return hosts;
+}
+
 }  // namespace baton::control

@@ -49,6 +49,7 @@ Manager::Manager(Parts parts, config::Config config)
       recovery_(recovery::make_recovery(
           clock_, engine_, store_, *this, parts_.processes, parts_.agents,
           [this](const std::string& type, const std::string& json) { emit(type, json); }, recovery_options_)),
+      clients_(clock_, parts_.agents, *discovery_),
       started_(clock_.wall()),
       publish_signal_(std::make_shared<Signal>(clock_)) {
     publish();
@@ -78,6 +79,7 @@ void Manager::stop() {
     if (stopped_) return;
     stopped_ = true;
     *alive_ = false;
+    clients_.stop();
     discovery_->stop();
     recovery_->stop();
     publish_signal_->notify();
@@ -178,6 +180,7 @@ Task<void> Manager::publisher() {
         if (clock_.now() - agents_heard_at_ >= hear_agents_every) {
             agents_heard_at_ = clock_.now();
             hear_all_agents();
+            clients_.look(client_hosts());
         }
         publish();
         const auto instances = static_cast<int64_t>(discovery_->topology()->instance_count());

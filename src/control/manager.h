@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/subprocess.h"
+#include "control/clients.h"
 #include "control/control.h"
 #include "discovery/discovery.h"
 #include "engine/engine.h"
@@ -139,6 +140,8 @@ class Manager final : public Control, private recovery::Observer {
     void hear_all_agents();
     void hear_agents_of(const topology::Cluster& cluster);
 
+    std::set<std::string> client_hosts() const;
+
     // agents.cc
     void watch_agents();
     void announce_agent(const InstanceKey& key);
@@ -180,6 +183,7 @@ class Manager final : public Control, private recovery::Observer {
     recovery::Options recovery_options_;
     std::unique_ptr<discovery::Discovery> discovery_;
     std::unique_ptr<recovery::Recovery> recovery_;
+    ClientWatch clients_;
     WallTime started_{};
     bool stopped_ = false;
     bool seen_everything_ = false;

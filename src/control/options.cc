@@ -118,6 +118,7 @@ recovery::Options recovery_options(const config::Config& config, const std::stri
     options.analysis.disk_low_percent = static_cast<int>(config.DiskSpaceLowPercent);
     options.analysis.disk_critical_percent = static_cast<int>(config.DiskSpaceCriticalPercent);
     options.analysis.certificate_notice = std::chrono::hours(24 * config.CertificateNoticeDays);
+    options.analysis.recover_lost_to_clients = config.RecoverPrimaryLostToClients;
     options.analysis.ignored = host_predicate(config.RecoveryIgnoreHostnameFilters);
     auto& plan = options.plan;
     plan.maximum_lag_bytes = static_cast<uint64_t>(config.MaximumLagOnFailoverBytes);

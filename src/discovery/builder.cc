@@ -66,6 +66,7 @@ std::shared_ptr<Instance> make_instance(const ClusterInput& input, const Names& 
     instance->history = member.history;
     instance->new_sessions_hang_since = member.new_sessions_hang_since;
     instance->host = member.host;
+    instance->clients = member.clients;
     if (member.role != Role::primary && member.edge) {
         const auto known = names.find(*member.edge);
         instance->upstream_known = known != names.end();

@@ -199,6 +199,9 @@ class Handle final : public Discovery {
     void host_says(const InstanceKey& key, std::optional<topology::Host> host) override {
         impl_->host_says(key, std::move(host));
     }
+    void clients_say(const InstanceKey& key, std::optional<topology::Clients> clients) override {
+        impl_->clients_say(key, std::move(clients));
+    }
     Counters counters() const override { return impl_->counters(); }
     std::vector<Sample> samples(seconds within) const override { return impl_->samples(within); }
 

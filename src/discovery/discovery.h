@@ -84,6 +84,9 @@ class Discovery {
     /// belongs to. An agent whose data directory belongs to another system than the
     /// server that answers under this name is not believed.
     virtual void host_says(const InstanceKey& key, std::optional<topology::Host> host) = 0;
+    /// What the agents on clients' hosts say of `key`; nothing: nobody was asked lately. No-op for one that
+    /// is not known.
+    virtual void clients_say(const InstanceKey& key, std::optional<topology::Clients> clients) = 0;
 
     virtual Counters counters() const = 0;
     virtual std::vector<Sample> samples(seconds within) const = 0;

@@ -90,6 +90,13 @@ void Impl::host_says(const InstanceKey& key, std::optional<Host> host) {
     act_on_word(*e, was_kept_down);
 }
 
+void Impl::clients_say(const InstanceKey& key, std::optional<topology::Clients> clients) {
+    const auto e = stopped_ ? nullptr : find(key);
+    if (!e || e->member.clients == clients) return;
+    e->member.clients = std::move(clients);
+    mark(e->member.cluster_id, true);
+}
+
 /// A directory of another system under this name is a mistake in the agent's configuration.
 bool Impl::believed(const Endpoint& e, const Host& host) {
     const auto& m = e.member;
@@ -133,7 +140,6 @@ Task<void> Impl::mark_when_receivers_ended(EndpointPtr e) {
     if (!stopped_ && !e->stopped) mark(e->member.cluster_id, true);
 }
 
-}  // namespace baton::discovery
 /// A server that an agent guards and nobody knows. One that is down cannot be asked: its agent knows where it
 /// belongs, and is believed until somebody answers there.
 void Impl::find_by_registration(const InstanceKey& key, Host host) {
@@ -152,3 +158,4 @@ bool Impl::known_by_registration_alone(const Endpoint& e) {
     return !e.member.seen && e.member.last_seen == WallTime{} && e.member.role == topology::Role::unknown;
 }
 
+}  // namespace baton::discovery

@@ -98,6 +98,7 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     void hold_testimony(const InstanceKey& key, MonoTime until) override;
     void refresh_annotations(const std::optional<InstanceKey>& key) override;
     void host_says(const InstanceKey& key, std::optional<topology::Host> host) override;
+    void clients_say(const InstanceKey& key, std::optional<topology::Clients> clients) override;
     Counters counters() const override { return counters_; }
     std::vector<Sample> samples(seconds within) const override;
 
@@ -142,10 +143,10 @@ class Impl final : public Discovery, public std::enable_shared_from_this<Impl> {
     EndpointPtr find(const InstanceKey& key) const;
 
     // hosts.cc: what agents say
-    bool believed(const Endpoint& e, const topology::Host& host);
-    void act_on_word(Endpoint& e, bool was_kept_down);
     void find_by_registration(const InstanceKey& key, topology::Host host);
     static bool known_by_registration_alone(const Endpoint& e);
+    bool believed(const Endpoint& e, const topology::Host& host);
+    void act_on_word(Endpoint& e, bool was_kept_down);
     void ask_those_below(const Endpoint& e);
     Task<void> mark_when_receivers_ended(EndpointPtr e);
 

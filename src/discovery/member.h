@@ -32,6 +32,7 @@ struct Member {
     std::shared_ptr<const topology::TimelineHistory> history;
     std::optional<MonoTime> new_sessions_hang_since;
     std::optional<topology::Host> host;
+    std::optional<topology::Clients> clients;
 };
 
 /// One server, whatever name reached it: nothing else has the same start time in microseconds, port,

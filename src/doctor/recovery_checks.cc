@@ -122,6 +122,9 @@ std::string remedy_for(const analysis::Problem& problem) {
         case primary_disk_read_only:
         case primary_disk_failing:
             return "replace the disk; a standby takes over where one is fit: baton plan CLUSTER";
+        case primary_lost_to_clients:
+            return "mend the way from these hosts to it, or switch over to a standby that they reach: baton "
+                   "switchover CLUSTER --to HOST:PORT";
         case primary_crash_loop:
             return "see the log of " + problem.instance.text() + " for why it does not stay up";
         default:

@@ -25,27 +25,27 @@ struct Registry::Pending {
     Signal ended;
 };
 
-/// A pooler may stand on a host without a database: there the host's name finds the agent.
+/// A pooler or clients may stand on a host without a database: there the host's name finds the agent.
 Result<Registry::Member*> Registry::member_for(const agent::Order& order) {
     Member* member = nullptr;
     if (const auto* guarded = find(order.instance)) {
         const auto at = members_.find(guarded->seen.agent);
         if (at != members_.end() && at->second.guards.contains(guarded->seen.status.key))
             member = &at->second;
-    } else if (order.verb == agent::Verb::route || order.verb == agent::Verb::hold) {
+    } else if (agent::of_host(order)) {
         // Several agents may be on one host.
         const auto knows = [&](const Member& m) {
             const auto& poolers = m.hello.poolers;
-            return std::ranges::find(poolers, order.router) != poolers.end();
+            return order.verb == agent::Verb::ask ||
+                   std::ranges::find(poolers, order.router) != poolers.end();
         };
         for (auto& [id, m] : members_) {
             const bool there = m.hello.host == order.instance.host && knows(m);
             if (there && (!member || (alive(m) && !alive(*member)))) member = &m;
         }
-        if (!member)
-            return fail(ErrorKind::not_found,
-                        fmt::format("no agent on {} has {} among its PgBouncers", order.instance.host,
-                                    order.router));
+        if (!member && order.verb != agent::Verb::ask)
+            return fail(ErrorKind::not_found, fmt::format("no agent on {} has {} among its PgBouncers",
+                                                          order.instance.host, order.router));
     }
     if (!member) return fail(ErrorKind::not_found, "no host agent guards it", order.instance.text());
     if (!alive(*member)) {
@@ -74,8 +74,10 @@ Result<Registry::PendingPtr> Registry::send_order(agent::Order order) {
     const auto pending = std::make_shared<Pending>(clock_, order, id);
     orders_[order.id] = pending;
     ++counters_.orders;
-    spdlog::info("order {} to the agent of {}: {} {}", order.id, (*member)->hello.host, to_string(order.verb),
-                 order.instance.text());
+    // Clients' hosts are asked every second.
+    const auto level = order.verb == agent::Verb::ask ? spdlog::level::debug : spdlog::level::info;
+    spdlog::log(level, "order {} to the agent of {}: {} {}", order.id, (*member)->hello.host,
+                to_string(order.verb), order.instance.text());
     (*member)->link->send(std::move(order));
     return pending;
 }

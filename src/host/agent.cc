@@ -5,6 +5,7 @@
 
 #include "base/async.h"
 #include "base/text.h"
+#include "host/probe.h"
 
 namespace baton::host {
 namespace {
@@ -18,7 +19,6 @@ std::vector<std::string> names_of(const std::vector<PoolerOptions>& poolers) {
         names.push_back(pooler.name);
     return names;
 }
-
 
 }  // namespace
 
@@ -276,7 +276,7 @@ Result<void> Agent::may_order(const agent::Order& order) const {
     if (orders_.size() >= most_orders)
         return fail(ErrorKind::refused_by_policy,
                     fmt::format("{} orders are under way, which is the limit", orders_.size()));
-    if (order.verb != Verb::route && order.verb != Verb::hold && !find(order.instance))
+    if (!agent::of_host(order) && !find(order.instance))
         return fail(ErrorKind::not_found, "this agent does not guard it", order.instance.text());
     return {};
 }
@@ -307,6 +307,7 @@ void Agent::ordered(agent::Order order, std::function<void(agent::Frame)> reply)
 Task<agent::Done> Agent::carry_out(agent::Order order, std::function<void(agent::Frame)> reply) {
     if (order.verb == Verb::route) co_return co_await route(std::move(order));
     if (order.verb == Verb::hold) co_return co_await hold(std::move(order));
+    if (agent::of_host(order)) co_return co_await look_from_here(std::move(order));
     const auto server = find(order.instance);
     const auto id = order.id;
     co_return co_await server->obey(std::move(order), [reply, id](const agent::Job& job) {
@@ -341,6 +342,13 @@ Task<agent::Done> Agent::hold(agent::Order order) {
         done.error = held.error();
     }
     co_return done;
+}
+
+/// How clients on this host fare.
+Task<agent::Done> Agent::look_from_here(agent::Order order) {
+    const auto answer =
+        co_await probe_server(parts_.clock, order.upstream.host, order.upstream.port, order.deadline);
+    co_return agent::Done{.order = order.id, .detail = answer ? "" : answer.error().message};
 }
 
 void Agent::cancelled(const agent::Cancel& cancel) {

@@ -73,6 +73,7 @@ class Agent final : public ManagerCalls {
     Task<agent::Done> carry_out(agent::Order order, std::function<void(agent::Frame)> reply);
     Task<agent::Done> route(agent::Order order);
     Task<agent::Done> hold(agent::Order order);
+    Task<agent::Done> look_from_here(agent::Order order);
 
     AgentParts parts_;
     Options options_;

@@ -30,6 +30,7 @@ constexpr std::array more_instance_keys{std::string_view("Host"), std::string_vi
 /// What the file says besides the places of Options.
 struct Raw {
     std::string token_file;
+    bool guards_nothing = false;  ///< Instances is there, and empty
     std::vector<std::string> warnings;
 };
 
@@ -225,7 +226,9 @@ void check_tls(const Options& o, Complaints& complaints) {
 }
 
 void check_all(const Options& o, const Raw& raw, LoadedOptions& loaded, Complaints& complaints) {
-    if (o.instances.empty() && o.poolers.empty()) complaints.push_back("Instances is missing: what shall be guarded?");
+    if (o.instances.empty() && o.poolers.empty() && !raw.guards_nothing)
+        complaints.push_back(
+            "Instances is missing: what shall be guarded? (an empty list where clients are at home)");
     std::set<std::string> directories, keys;
     for (const auto& i : o.instances) {
         if (!directories.insert(i.data_directory).second)
@@ -257,7 +260,10 @@ Result<std::pair<LoadedOptions, Raw>> parse(std::string_view text, const std::st
     if (file->text_after_end) complaints.push_back("something follows the closing brace");
     read_object(o, file->object, agent_keys(), more_agent_keys, "", complaints,
                 [&](std::string_view key, const json::value& v) {
-                    if (key == "Instances") return read_list(o, v, key, complaints, read_instance), true;
+                    if (key == "Instances") {
+                        raw.guards_nothing = v.is_array() && v.get_array().empty();
+                        return read_list(o, v, key, complaints, read_instance), true;
+                    }
                     if (key == "PgBouncers") return read_list(o, v, key, complaints, read_pooler), true;
                     if (key != "TokenFile") return false;
                     if (const auto* s = v.if_string()) raw.token_file = *s;
@@ -327,7 +333,7 @@ std::string options_help() {
     std::string out;
     list_keys(out, agent_keys(), 2);
     out += fmt::format("  {:<22} {}\n", "TokenFile", "a file that holds the token, instead of Token");
-    out += "  Instances              what it guards, a list of\n";
+    out += "  Instances              what it guards (none where only clients or poolers run), a list of\n";
     out +=
         fmt::format("    {:<20}   {}\n", "Host, Port", "as other hosts reach the server (default port 5432)");
     out +=

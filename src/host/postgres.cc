@@ -15,6 +15,7 @@
 #include "host/conninfo.h"
 #include "host/probe.h"
 #include "host/processes.h"
+#include "host/remnants.h"
 #include "host/supervisor.h"
 
 namespace baton::host {
@@ -223,6 +224,7 @@ Task<void> Postgres::bury() {
 Task<Result<void>> Postgres::start() {
     clean_for_.reset();
     co_await bury();
+    co_await drop_empty_locks(clock_, lock_files_of(options_, last_pid_file_));
     const auto done = co_await run(start_arguments(), options_.start_timeout);
     if (!done) co_return std::unexpected(done.error());
     co_return Result<void>{};

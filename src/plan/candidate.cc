@@ -272,6 +272,7 @@ constexpr std::array checks{
     Check{Rejection::not_synchronous, Lifted::by_force, not_synchronous},
     Check{Rejection::not_synchronous, Lifted::by_force, lost_out_of_sight},
     Check{Rejection::not_synchronous, Lifted::by_force, unseen_synchronous},
+    Check{Rejection::disconnected_too_long, Lifted::by_force, nobody_met_it},
     Check{Rejection::other_data_center, Lifted::by_force, other_data_center},
     Check{Rejection::other_region, Lifted::by_force, other_region},
 };

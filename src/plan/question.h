@@ -34,6 +34,7 @@ Objection another_may_lead(const Question& q, const Instance& i);
 Objection standbys_disagree(const Question& q, const Instance& i);
 Objection lost_out_of_sight(const Question& q, const Instance& i);
 Objection unseen_synchronous(const Question& q, const Instance& i);
+Objection nobody_met_it(const Question& q, const Instance& i);
 Objection missing_had_more(const Question& q, Lsn kept);
 
 // by_agent.cc: what the agent beside a standby says.

@@ -234,10 +234,11 @@ bool was_standby(const Directory& dir) {
            dir.control_state == "in archive recovery";
 }
 
+/// What a recovery has lost was below the server that it replaced; that one may be a standby itself by now.
 bool knows_where_it_belongs(const Question& q) {
     const auto* upstream = q.instance.upstream ? q.cluster.find(*q.instance.upstream) : nullptr;
     if (upstream == nullptr || !answers(*upstream)) return false;
-    return upstream == &q.leader || upstream->is_standby();
+    return upstream == &q.leader || (upstream->is_standby() && !q.wish.lost_in_recovery);
 }
 
 Rejoin of_stopped_standby(const Question& q) {

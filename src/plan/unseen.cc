@@ -77,6 +77,25 @@ Objection unseen_synchronous(const Question& q, const Instance&) {
         (*missing)->key.text());
 }
 
+/// After a loss of power everywhere the primary may just take longer to come back. What it had confirmed
+/// without waiting for anybody, and sent to nobody, cannot be known. Where agents start servers again it is
+/// waited for.
+Objection nobody_met_it(const Question& q, const Instance& i) {
+    if ((q.failed && q.failed->seen) || !i.host) return std::nullopt;
+    const auto* host = q.failed && q.failed->host ? &*q.failed->host : nullptr;
+    if (host != nullptr && host->connected && host->state == topology::ServerState::no_data)
+        return std::nullopt;
+    const bool known = std::ranges::any_of(q.cluster.instances, [&](const auto& other) {
+        return other->seen && (analysis::waits_for_standbys(other->seen->settings) ||
+                               (answers(*other) && other->is_standby() && other->seen->received_since_start));
+    });
+    if (known) return std::nullopt;
+    return fmt::format(
+        "this manager never saw {}, no standby has met it since it was started itself, and commits waited "
+        "for nobody: what would be lost is not known; {} is waited for, unless an operator forces it",
+        q.failed_key.text(), q.failed_key.text());
+}
+
 namespace {
 
 /// A primary that falls silent leaves a receiver in place until wal_receiver_timeout (0: for ever), or until

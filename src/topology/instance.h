@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "topology/clients.h"
 #include "topology/host.h"
 #include "topology/observation.h"
 
@@ -104,7 +105,8 @@ struct Instance {
     std::optional<MonoTime> streamed_until;  ///< last time that it was seen streaming
     std::optional<MonoTime> last_message;    ///< when its receiver last heard of its upstream, as then seen
     std::optional<MonoTime> stopped_by;      ///< first look since then that saw it without a sender
-    std::optional<Host> host;  ///< what the agent beside it says; nothing where there never was one
+    std::optional<Host> host;        ///< what the agent beside it says; nothing where there never was one
+    std::optional<Clients> clients;  ///< nothing where no agent of theirs was asked
 
     bool is_primary() const { return role == Role::primary; }
     bool is_standby() const { return role == Role::standby; }

@@ -123,6 +123,9 @@ struct Observation {
     /// yet what it has replayed. Promoted now it would stop for good: PostgreSQL reads its last record from
     /// the copy.
     std::optional<Lsn> half_copied;
+    /// Standby: false where all that it has was there when its server was started: it has not met an upstream
+    /// since.
+    bool received_since_start = true;
     bool replay_paused = false;
     std::optional<milliseconds>
         last_replayed_age;  ///< since the commit time of the last replayed transaction

@@ -240,6 +240,8 @@ void read_upstream(const Reader<Look>& in, SessionMemory& memory, Observation& o
 /// the old one. A copy on the timeline that it replays overwrites what is there already and harms nobody.
 void read_copy(Reader<Look>& in, SessionMemory& memory, Observation& out) {
     const auto streamed = in.lsn(Look::streamed);
+    // A receiver that was asked for and found nobody leaves the beginning of a segment there.
+    out.received_since_start = out.receiving() || (streamed && streamed >= out.replayed);
     memory.newest_unseen = false;
     if (!streamed) return;
     if (streamed >= out.replayed) {

@@ -78,6 +78,39 @@ TEST(ByAgent, a_certificate_that_ends_soon_is_told_of) {
     EXPECT_NE(description(left(Duration{})).find("has expired"), std::string::npos);
 }
 
+/// p is lost to `lost` of two hosts of clients for `ago`; s1 and s2 to so many of them.
+World lost_to_clients(int lost, Duration ago = seconds(30), int s1 = 0, int s2 = 0) {
+    const auto clients = [ago](int count) {
+        return [=](topology::Instance& i, auto&) {
+            i.clients = topology::Clients{
+                .asked = 2, .lost = count, .lost_since = now - ago, .detail = "app: no answer"};
+        };
+    };
+    return guarded().with(clients(lost)).on("s1").with(clients(s1)).on("s2").with(clients(s2)).on("p");
+}
+
+TEST(ByAgent, a_primary_that_clients_have_lost_is_told_of_and_replaced_only_by_policy) {
+    const auto told = "p:PrimaryLostToClients";
+    const auto replaced = "p:PrimaryLostToClients!";
+    const Policy replace{.recover_lost_to_clients = true};
+    EXPECT_EQ(summary(lost_to_clients(0)), "");
+    EXPECT_EQ(summary(lost_to_clients(2)), told);
+    EXPECT_EQ(summary(lost_to_clients(2), replace), replaced);
+    EXPECT_EQ(summary(lost_to_clients(1), replace), told) << "one host still reaches it";
+    EXPECT_EQ(summary(lost_to_clients(2, seconds(4)), replace), told) << "it may pass";
+    EXPECT_EQ(summary(lost_to_clients(2, seconds(30), 0, 1), replace), told) << "s2 might be chosen";
+    EXPECT_EQ(summary(lost_to_clients(2, seconds(30), 0, 1).on("s2").rule(topology::PromotionRule::must_not),
+                      replace),
+              replaced);
+    EXPECT_EQ(summary(lost_to_clients(2).blind(), replace), "p:PrimaryLostToClients p:BlindPrimary")
+        << "nobody there can stop it";
+    EXPECT_EQ(summary(lost_to_clients(2).dies("p"), replace), "p:UnreachablePrimary")
+        << "what we do not see ourselves is another matter";
+    EXPECT_NE(description(lost_to_clients(2)).find("2 of 2 hosts of clients do not reach it for 30"),
+              std::string::npos);
+    EXPECT_NE(description(lost_to_clients(2)).find("RecoverPrimaryLostToClients"), std::string::npos);
+}
+
 TEST(ByAgent, a_server_that_is_kept_down_is_dead_at_once) {
     const auto lost_it = [](World world) {
         return world.on("s1").not_streaming().on("s2").not_streaming().on("p");
@@ -240,6 +273,18 @@ TEST(ByAgent, a_disk_in_trouble_is_acted_on_after_its_time_and_where_it_helps) {
          "p:PrimaryDiskFull"},
         {"nobody follows it", make_cluster().primary("p").agent().disk(DiskHealth::full),
          "p:PrimaryDiskFull"},
+        {"its agent is ending it, which is why nobody receives",
+         with(DiskHealth::hung, seconds(9))
+             .with(host([](Host& h) {
+                 h.state = ServerState::stopping;
+                 h.state_since = now - seconds(1);
+             }))
+             .down(Reach::refused)
+             .on("s1")
+             .not_streaming(seconds(9))
+             .on("s2")
+             .not_streaming(seconds(9)),
+         "p:PrimaryDiskHung!"},
     };
     check(cases);
 }

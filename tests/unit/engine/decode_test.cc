@@ -199,6 +199,20 @@ TEST(DecodeLook, a_copy_on_the_replayed_timeline_harms_nobody) {
     EXPECT_FALSE(decode_look(again.cells, anew)->half_copied) << "nothing was streamed since its start";
 }
 
+TEST(DecodeLook, tells_whether_it_has_met_an_upstream_since_its_start) {
+    auto memory = introduced();
+    EXPECT_TRUE(decode_look(standby_answer().cells, memory)->received_since_start);
+    auto answer = standby_answer();
+    answer[Look::receiver_pid] = {};
+    answer[Look::streamed] = "0/5000000";
+    answer[Look::received] = answer[Look::replayed] = "0/5000000";
+    EXPECT_TRUE(decode_look(answer.cells, memory)->received_since_start) << "its upstream died";
+    answer[Look::streamed] = "0/4000000";
+    EXPECT_FALSE(decode_look(answer.cells, memory)->received_since_start) << "it has asked in vain";
+    answer[Look::streamed] = {};
+    EXPECT_FALSE(decode_look(answer.cells, memory)->received_since_start) << "it has not even asked";
+}
+
 TEST(DecodeLook, asks_for_the_newest_wal_where_nobody_saw_what_was_streamed) {
     auto memory = introduced();
     auto answer = standby_answer();

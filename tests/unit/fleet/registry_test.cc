@@ -579,6 +579,8 @@ TEST_F(Fleet, APoolersAgentIsFoundByItsHost) {
     give({.instance = {"pool1", 0}, .verb = agent::Verb::route, .upstream = db1, .router = "pb1"});
     ASSERT_TRUE(link.last<agent::Order>());
     EXPECT_EQ(link.last<agent::Order>()->router, "pb1");
+    give({.instance = {"pool1", 0}, .verb = agent::Verb::ask, .upstream = db1});
+    EXPECT_EQ(link.last<agent::Order>()->verb, agent::Verb::ask) << "what its clients reach";
     EXPECT_EQ(give({.instance = {"pool1", 0}, .verb = agent::Verb::start})->error().kind,
               ErrorKind::not_found);
 }

@@ -44,6 +44,12 @@ TEST(AgentOptions, TakeCommentsAndEveryKind) {
     EXPECT_TRUE(loaded->options.debug);
 }
 
+TEST(AgentOptions, WhereClientsRunThereMayBeNoServer) {
+    const auto loaded = parse_options("{" + least + R"(, "Instances": []})", "f");
+    ASSERT_TRUE(loaded) << loaded.error().text();
+    EXPECT_TRUE(loaded->options.instances.empty());
+}
+
 struct BadCase {
     const char* name;
     std::string text;

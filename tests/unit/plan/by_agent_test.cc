@@ -45,6 +45,33 @@ TEST(ByAgent, what_its_agent_holds_against_a_standby) {
     check(cases);
 }
 
+/// Scenario 18: power fails everywhere, and of the primary nobody has heard since.
+TEST(ByAgent, a_primary_that_nobody_met_since_their_own_start_is_waited_for) {
+    const auto away = [](topology::Instance&, topology::Observation& o) { o.received_since_start = false; };
+    const auto world = [&](bool agents) {
+        auto w = dead_primary().never_seen();
+        for (const auto* name : {"s1", "s2", "s3"}) {
+            w.on(name).with(away);
+            if (agents) w.agent();
+        }
+        w.on("p").never_seen();
+        return w;
+    };
+    const auto refused = "nobody; s1:disconnected-too-long s2:disconnected-too-long s3:disconnected-too-long";
+    const auto first = "s1; s2:lower-preference s3:lower-preference";
+    const Case cases[] = {
+        {"it may come back", world(true), refused},
+        {"its agent keeps it down: it can be started", world(true).on("p").agent(ServerState::down), refused},
+        {"19: there is nothing to come back", world(true).on("p").agent(ServerState::no_data), first},
+        {"an operator knows better", world(true), first, {}, "", true},
+        {"without agents nobody starts it", world(false), first},
+        {"18: commits waited for a standby", world(true).on("s2").synchronous("ANY 1 (s1, s2, s3)"), first},
+        {"one met it", world(true).on("s3").with([](auto&, auto& o) { o.received_since_start = true; }),
+         first},
+    };
+    check(cases);
+}
+
 /// The new timeline of one that was left at the fork gets the number of the one that is left out: the failed
 /// primary must be known to be down, and its agent's word is as good as a refusal.
 TEST(ByAgent, a_primary_that_is_kept_down_is_proven_dead) {

@@ -245,7 +245,12 @@ TEST(Rejoin, of_standbys) {
     });
     auto lost_now = lost;
     lost_now.on("s2").not_streaming(seconds(1));
+    // old is back before it, and follows s1 by now.
+    const auto cascade = make_cluster().primary("s1").timeline(2).standby("old").standby("s3", "old");
     check({
+        {"below a standby", cascade, "s3", down, {}, "start old/s3 kept"},
+        {"it was below the one that was replaced", cascade, "s3", down,
+         wish([](auto& w) { w.lost_in_recovery = true; }), "start s1/s3"},
         {"it streams", after_failover(), "s2", running(), {}, "nothing", "streams"},
         {"past the fork", ahead, "s2", running(), {}, "examine", "past the fork"},
         {"seen for a moment", ahead_now, "s2", running(), found("0/5000300", 0), "wait", "watched"},
