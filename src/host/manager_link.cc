@@ -91,7 +91,6 @@ Task<Result<void>> ManagerLink::attend() {
         channel_ = std::move(*channel);
     }
     if (stopped_) co_return fail(ErrorKind::cancelled, "the agent ends");
-    channel_ = std::move(*channel);
     sent_.clear();
     if (auto welcome = co_await introduce(); !welcome) co_return welcome;
     welcome_ = true;
@@ -127,16 +126,17 @@ Task<Result<void>> ManagerLink::introduce() {
 
 Task<void> ManagerLink::beat(Self self, ChannelPtr channel) {
     self->last_beat_ = self->clock_.now();
+    while (!self->stopped_ && !channel->over()) {
         const bool late = self->clock_.now() - self->last_beat_ >= std::min(arrives_within, self->heartbeat_);
         if (late && self->is_stuck(channel) && !std::exchange(self->looking_, true))
             spawn(self->clock_.executor(), look_for_a_way(self, channel));
         self->last_beat_ = self->clock_.now();
-    while (!self->stopped_ && !channel->over()) {
         self->send_beat(*channel, std::exchange(self->changed_, false));
         if (!self->changed_) co_await self->to_tell_.wait_until(self->clock_.now() + self->heartbeat_);
     }
     if (self->stopped_) co_await channel->close(farewell);
 }
+
 /// What was sent has not arrived at its host. A manager that is slow, or lets a lease run out, is not stuck.
 bool ManagerLink::is_stuck(const ChannelPtr& channel) const {
     return !stopped_ && channel_ == channel && !channel->over() && channel->held_up();
@@ -163,7 +163,6 @@ Task<void> ManagerLink::try_a_way(Self self, ChannelPtr channel) {
     self->next_ = std::move(*made);
     channel->cancel();
 }
-
 
 void ManagerLink::send_beat(net::Channel& channel, bool changed) {
     auto beat = calls_->beat();
