@@ -53,8 +53,10 @@ class Node:
     def __init__(self, cluster, spec):
         self.cluster, self.spec = cluster, spec
         self.name, self.host, self.port = spec.name, spec.host, spec.port
-        self.data = cluster.directory / self.name / "data"
-        self.log = cluster.directory / self.name / "log"
+        self.home = cluster.directory / self.name
+        self.disk = cluster.disks.get(self.name)
+        self.data = self.home / ("disk/data" if self.disk and self.disk.holds == "data" else "data")
+        self.log = self.home / "log"
         self.pid = 0
         self._child = None
 
@@ -297,12 +299,13 @@ class Node:
 class Cluster:
     """Starts, breaks and ends servers; everything of it lies in one directory."""
 
-    def __init__(self, directory, specs, version=15, identity=0, hosts=None, settings=None, method="auto"):
+    def __init__(self, directory, specs, version=15, identity=0, hosts=None, settings=None, method="auto", disks=None):
         self.directory = pathlib.Path(directory)
         self.sockets = self.directory / "s"
         self.version, self.identity, self.method = int(version), identity, method
         self.hosts = hosts or {}       # name -> address, seen only by this cluster's servers (needs root)
         self.settings = settings or {}
+        self.disks = disks or {}       # name -> disk.Disk of its own; not saved: it ends with its test
         self.nodes = {spec.name: Node(self, spec) for spec in specs}
         self._saving = threading.Lock()
         if len(str(self.sockets)) > 85:
@@ -367,8 +370,10 @@ class Cluster:
         self.prepare()
         root = self.root
         for node in self:
-            (self.directory / node.name).mkdir(mode=0o755, exist_ok=True)
-            postgres.own(self.directory / node.name)
+            node.home.mkdir(mode=0o755, exist_ok=True)
+            postgres.own(node.home)
+            if node.disk:
+                node.disk.up(node.home / "disk")
         self._copy_template(root)
         root.start(deadline_s)
         level = [root]
@@ -405,6 +410,11 @@ class Cluster:
         """A cold copy: the primary started from the same files, so all their WAL since then is there to stream."""
         postgres.copy_tree(postgres.template(self.version, self.identity), node.data)
         node.data.chmod(0o700)
+        if node.disk and node.disk.holds == "wal":
+            inside, apart = node.data / "pg_wal", node.disk.place / "wal"
+            postgres.copy_tree(inside, apart)
+            shutil.rmtree(inside)
+            inside.symlink_to(apart)
         self.write_conf(node)
 
     def _basebackup(self, node, upstream):
@@ -451,12 +461,20 @@ class Cluster:
         target = primary.received_lsn()
         return all(n.received_lsn() >= target for n in self if n is not primary and n.alive())
 
+    def thaw(self):
+        """Nothing of it stands still in a disk that hangs any more."""
+        for disk in self.disks.values():
+            disk.thaw()
+
     def down(self, remove=True):
         """Ends every process of this cluster, by its own id, and removes its directory."""
+        self.thaw()
         for node in self:
             processes.send(node.pids(), signal.SIGCONT)
             processes.kill_all(node.data, node.pid)
             processes.release_segment(node.data)
+        for disk in self.disks.values():
+            disk.down()
         if remove:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -140,6 +140,11 @@ bool is_stranded(const Situation& s) {
     return upstream != nullptr && upstream->is_primary() && successor_of(s.cluster, *upstream) != nullptr;
 }
 
+/// Or would, if it ran: a former primary is to come back as a standby.
+bool follows(const Situation& s) {
+    return s.self.is_standby() || (s.self.kept_down() && successor_of(s.cluster, s.self) != nullptr);
+}
+
 constexpr std::array failure_rules{
     Rule{Code::dead_primary_without_replicas,
          [](const Situation& s) { return s.self.is_primary() && s.replicas.empty() && out_of_reach(s); },
@@ -248,17 +253,13 @@ constexpr std::array structure_rules{
     Rule{Code::blind_standby, [](const Situation& s) { return s.self.is_standby() && blind(s); },
          [](const Situation& s) { return s.self.key.text() + " answers, but " + agent_phrase(s); }},
     Rule{Code::standby_disk_hung,
-         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::hung); },
-         disk_phrase},
+         [](const Situation& s) { return follows(s) && bad_disk(s, DiskHealth::hung); }, disk_phrase},
     Rule{Code::standby_disk_read_only,
-         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::read_only); },
-         disk_phrase},
+         [](const Situation& s) { return follows(s) && bad_disk(s, DiskHealth::read_only); }, disk_phrase},
     Rule{Code::standby_disk_failing,
-         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::failing); },
-         disk_phrase},
+         [](const Situation& s) { return follows(s) && bad_disk(s, DiskHealth::failing); }, disk_phrase},
     Rule{Code::standby_disk_full,
-         [](const Situation& s) { return s.self.is_standby() && bad_disk(s, DiskHealth::full); },
-         disk_phrase},
+         [](const Situation& s) { return follows(s) && bad_disk(s, DiskHealth::full); }, disk_phrase},
     Rule{Code::disk_space_critical, [](const Situation& s) { return disk_space(s) == DiskSpace::critical; },
          disk_space_phrase},
     Rule{Code::disk_space_low, [](const Situation& s) { return disk_space(s) == DiskSpace::low; },

@@ -97,9 +97,19 @@ bool dead_by_agent(const Situation& s) {
            s.now - s.self.host->state_since >= topology::receivers_end_within;
 }
 
+namespace {
+
+/// Its agent has ended its postmaster and cannot say yet that nothing is left: it sends no more.
+bool is_being_ended(const Instance& instance) {
+    return instance.host && instance.host->connected &&
+           instance.host->state == topology::ServerState::stopping && !instance.health.ok();
+}
+
+}  // namespace
+
 std::string unfit(const Instance& standby, const Situation& s, topology::DiskHealth trouble_of_primary) {
     if (!standby.health.ok() || !standby.seen) return "does not answer";
-    if (!receives(standby, s.policy, s.now)) return "does not receive";
+    if (!receives(standby, s.policy, s.now) && !is_being_ended(s.self)) return "does not receive";
     if (standby.seen->settings.recovery_min_apply_delay_ms > 0) return "is delayed";
     if (standby.promotion_rule == topology::PromotionRule::must_not) return "must not be promoted";
     if (standby.downtime) return "is downtimed";

@@ -30,6 +30,11 @@ class DiskWatch {
     /// As it is known at `now`; nothing before the first look has ended or hung.
     std::optional<topology::Disk> disk(MonoTime now);
     bool wal_apart() const { return last_.wal_apart; }
+    /// When the look that is under way is one that hangs; nothing while none is.
+    std::optional<MonoTime> hangs_at() const {
+        if (wanted_ <= ended_) return std::nullopt;
+        return asked_ + hung_after_ + milliseconds(1);
+    }
 
   private:
     /// Kept by both sides.

@@ -58,7 +58,7 @@ class HostDisks final : public Disks {
                 self.look();
                 next_look = clock.now() + look_every;
             }
-            co_await clock.sleep_for(check_every);
+            co_await clock.sleep_until(self.next_check());
             if (!*alive) co_return;
             if (auto now = self.healths(); now != before) {
                 before = std::move(now);
@@ -66,6 +66,19 @@ class HostDisks final : public Disks {
                 if (!*alive) co_return;
             }
         }
+    }
+
+    /// A hang is noticed at once when its time has come.
+    MonoTime next_check() const {
+        const auto now = clock_.now();
+        auto next = now + check_every;
+        for (const auto& place : places_) {
+            for (const auto* watch : {place.data.get(), place.wal.get()}) {
+                const auto hangs = watch != nullptr ? watch->hangs_at() : std::nullopt;
+                if (hangs && *hangs > now) next = std::min(next, *hangs);
+            }
+        }
+        return next;
     }
 
     void look() {

@@ -79,26 +79,32 @@ Actions Guard::saw(const Sight& sight, MonoTime now) {
         a += grant_changed({});
     }
     if (standby(before) && is_primary()) a.say = true;
+    if (sight_.stuck && !before.stuck) {
+        a += {.why = fmt::format(
+                  "{}: a disk holds killed processes in the kernel; they end when it answers, and "
+                  "run no more",
+                  options_.key.text())};
+    }
     a += settle(now);
     return a;
 }
 
-void Guard::note_birth_and_death(const Sight& before, MonoTime now) {
-    if (sight_.postmaster && (!before.postmaster || before.pid != sight_.pid)) {
-        born_ = now;
-        silent_since_.reset();
-    }
-    if (!before.postmaster || sight_.postmaster) return;
 Actions Guard::intruded() const {
     return {.kill = true,
             .why = fmt::format("{} was started while it is being rewound or made anew: killing it",
                                options_.key.text())};
 }
 
+void Guard::note_birth_and_death(const Sight& before, MonoTime now) {
+    if (sight_.postmaster && (!before.postmaster || before.pid != sight_.pid)) {
+        born_ = now;
+        let_go_ = false;
+        silent_since_.reset();
+    }
+    if (!before.postmaster || sight_.postmaster) return;
     silent_since_.reset();
     const bool meant = deed_ != Deed::none || kept_.hold != Hold::none || before.phase == Phase::stopping;
     if (meant) return;
-        let_go_ = false;
     const bool soon = born_ && now - *born_ < young;
     if (soon) ++crashes_;
     last_failure_ =
@@ -385,21 +391,15 @@ Actions Guard::begin(Deed deed, MonoTime now) {
     note_lateness(now);
     Actions a;
     deed_ = deed;
+    let_go_ = false;
     if ((deed == Deed::start || deed == Deed::restart) && kept_.hold == Hold::down) {
         kept_.hold = Hold::none;
         kept_.hold_reason.clear();
         a += hold_changed();
     }
     a += settle(now);
-    let_go_ = false;
-    return a;
-}
-
-Actions Guard::end(MonoTime now) {
-    note_lateness(now);
-    deed_ = Deed::none;
     if (deed == Deed::start || deed == Deed::restart) a += ask_for_lease(now);
-    return settle(now);
+    return a;
 }
 
 Actions Guard::ask_for_lease(MonoTime now) {
@@ -411,6 +411,12 @@ Actions Guard::ask_for_lease(MonoTime now) {
 Actions Guard::let_go(MonoTime now) {
     let_go_ = gone();
     return hold(Hold::none, "", now);
+}
+
+Actions Guard::end(MonoTime now) {
+    note_lateness(now);
+    deed_ = Deed::none;
+    return settle(now);
 }
 
 Actions Guard::hold(Hold hold, const std::string& why, MonoTime now) {

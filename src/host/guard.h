@@ -19,6 +19,7 @@ struct Sight {
     bool data = false;        ///< there is a data directory with something in it
     bool postmaster = false;  ///< it is alive
     bool others = false;      ///< it is not, but processes of its directory are (orphaned backends)
+    bool stuck = false;       ///< killed ones are left that a disk keeps in the kernel: they run no more
     bool stopped = false;     ///< it has been stopped by a signal (SIGSTOP)
     Phase phase = Phase::starting;
     bool standby_signal = false;  ///< there is one: it is a standby, or would be if it were started
@@ -76,9 +77,9 @@ class Guard {
 
     // ---- events
     Actions saw(const Sight& sight, MonoTime now);
-    /// The postmaster was asked at `asked`, and did (not) answer a new connection.
     /// Somebody started it while a rewind or a clone has its directory, which it would write to.
     Actions intruded() const;
+    /// The postmaster was asked at `asked`, and did (not) answer a new connection.
     Actions probed(bool answered, MonoTime asked, MonoTime now);
     /// A manager's answer to the heartbeat that left at `sent`.
     Actions answered(MonoTime sent, const agent::Grant& grant, MonoTime now);
@@ -107,7 +108,6 @@ class Guard {
     /// could be promoted, so that lease_holds() before the server runs. Precondition: none is under way, or a
     /// job that goes over to a start.
     Actions begin(Deed deed, MonoTime now);
-    /// It is over, well or not.
     /// Started now as what it is, it would not have to be stopped at once.
     bool lease_holds(MonoTime now) const {
         return sight_.standby_signal || holder_.verdict(now).deed != agent::LeaseDeed::stop;
@@ -117,6 +117,7 @@ class Guard {
     /// An order lifted the hold: whoever likes may start it. Until it runs again it is not held for being
     /// found down.
     Actions let_go(MonoTime now);
+    /// It is over, well or not.
     Actions end(MonoTime now);
     Deed deed() const { return deed_; }
     /// Stops it now and keeps it so.
@@ -201,8 +202,8 @@ class Guard {
     std::optional<MonoTime> stopped_since_;
     std::optional<MonoTime> silent_since_;  ///< asked then, and never answered since
     std::optional<MonoTime> born_;          ///< first seen alive
-    int crashes_ = 0;
     bool let_go_ = false;                   ///< it is down and may be started by anybody
+    int crashes_ = 0;
     std::string last_failure_;
 };
 

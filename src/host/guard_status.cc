@@ -26,6 +26,10 @@ std::unexpected<Error> conflict(const InstanceKey& key, std::string why) {
     return fail(ErrorKind::conflict, std::move(why), key.text());
 }
 
+constexpr std::string_view stuck_text =
+    "processes of it were killed and wait in the kernel for a disk that does not answer; they end when it "
+    "does, or with the host";
+
 bool may_always(Verb verb) {
     return verb == Verb::fence || verb == Verb::unfence || verb == Verb::control_data ||
            verb == Verb::stand_clear || verb == Verb::ask || verb == Verb::route || verb == Verb::hold ||
@@ -87,6 +91,7 @@ Result<void> Guard::accepts(const agent::Order& order, MonoTime now) const {
 }
 
 Result<void> Guard::accepts_start(const agent::Order& order) const {
+    if (sight_.stuck) return conflict(options_.key, std::string(stuck_text));
     if (!kept_.quarantine.empty()) {
         return conflict(options_.key,
                         fmt::format("it is in quarantine ({}): rewind or clone it first", kept_.quarantine));
@@ -124,6 +129,7 @@ Result<void> Guard::accepts_promote(MonoTime now) const {
 Result<void> Guard::accepts_role(const agent::Order& order) const {
     if (!order.upstream.valid() || order.upstream == options_.key)
         return fail(ErrorKind::invalid_argument, "whom shall it follow?", options_.key.text());
+    if (sight_.stuck) return conflict(options_.key, std::string(stuck_text));
     if (order.verb != Verb::clone && !sight_.data) return conflict(options_.key, "it has no data: clone it");
     if (order.verb == Verb::make_standby && !kept_.quarantine.empty()) {
         return conflict(options_.key,

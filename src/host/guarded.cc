@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/async.h"
+#include "topology/control_file.h"
 
 namespace baton::host {
 namespace {
@@ -50,8 +51,8 @@ Task<Result<void>> Guarded::prepare(bool adopt) {
     if (!sight.data) co_return Result<void>{};
     const auto control = co_await postgres_.control_data();
     if (!control) {
-        // A half-copied directory may have none; it is not started, and a clone heals it.
-        if (!guard_.kept().quarantine.empty()) co_return Result<void>{};
+        // A half-copied or damaged directory may have none; it does not start, and a clone heals it.
+        if (!guard_.kept().quarantine.empty() || postgres_.damaged()) co_return Result<void>{};
         co_return std::unexpected(control.error());
     }
     control_ = *control;
@@ -153,11 +154,18 @@ Task<void> Guarded::probe(Self self) {
 
 Task<Result<void>> Guarded::refresh_control() {
     auto control = co_await postgres_.control_data();
+    if (postgres_.damaged()) {
+        auto known = control ? std::move(*control) : control_;
+        known.state = topology::damaged_directory;
+        known.wal_log_hints = known.data_checksums = false;
+        control = std::move(known);
+    }
     if (!control) co_return std::unexpected(control.error());
     if (control_ != *control) {
         control_ = std::move(*control);
         around_.say();
     }
+    if (control_.system_identifier.empty()) co_return Result<void>{};
     const bool foreign = !guard_.kept().system_identifier.empty() &&
                          guard_.kept().system_identifier != control_.system_identifier;
     if (foreign) {

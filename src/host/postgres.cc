@@ -22,6 +22,8 @@ namespace baton::host {
 namespace {
 
 constexpr std::string_view standby_signal_file = "/standby.signal";
+/// Less than a lease is overdrawn by, more than a busy host takes to read a few bytes.
+constexpr milliseconds disk_patience{200};
 /// A stop does not wait for a manager of services that hangs.
 constexpr seconds systemd_patience{2};
 
@@ -62,20 +64,32 @@ Postgres::Postgres(Clock& clock, ProcessRunner& processes, const InstanceOptions
       processes_(processes),
       options_(options),
       directory_(real_path(options.data_directory)),
-      log_file_(log_of(options, std::move(log_file))) {}
+      log_file_(log_of(options, std::move(log_file))),
+      files_(std::make_shared<FileLook>(
+          [directory = options.data_directory] { return read_small_files(directory); }, disk_patience)) {}
 
 // ---- looking
 
+bool Postgres::doomed(int pid) {
+    const auto stat = process_stat(pid);
+    if (!stat) return false;
+    if (doomed_.contains({pid, stat->start})) return true;
+    const bool now = stat->state == 'D' && is_doomed(pid);
+    if (now) doomed_.emplace(pid, stat->start);
+    return now;
+}
+
 Sight Postgres::look() {
     Sight s;
-    s.data = exists(options_.data_directory + "/PG_VERSION");
-    s.standby_signal = exists(options_.data_directory + std::string(standby_signal_file));
-    const auto text = read_whole(options_.data_directory + "/postmaster.pid", 16UL * 1024);
-    pid_file_ = text ? parse_pid_file(*text) : std::nullopt;
+    const auto& files = files_->look();
+    s.data = files.version || files.control;
+    s.standby_signal = files.standby_signal;
+    damaged_ = s.data && !(files.version && files.control);
+    pid_file_ = files.postmaster_pid ? parse_pid_file(*files.postmaster_pid) : std::nullopt;
     if (pid_file_) last_pid_file_ = pid_file_;
     const int pid = pid_file_ ? pid_file_->pid : 0;
     const auto stat = pid != 0 ? process_stat(pid) : std::nullopt;
-    const bool alive = stat && !stat->dead();
+    const bool alive = stat && !stat->dead() && !doomed(pid);
     // The id may have been given to somebody else since: its program and directory are looked at once, then
     // its start time tells.
     const bool known = alive && pid == known_pid_ && stat->start == known_start_;
@@ -92,7 +106,10 @@ Sight Postgres::look() {
     }
     // One that has left no file (it was removed, or it has not written it yet) counts as well.
     if (known_pid_ == 0 && clean_for_ == pid) return s;
-    const auto found = working_in(directory_);
+    auto found = working_in(directory_);
+    const auto stuck = std::erase_if(found, [this](int one) { return doomed(one); });
+    if (stuck == 0) doomed_.clear();
+    s.stuck = stuck > 0;
     // It has not written its file yet, and is none of those that a dead one has left behind.
     if (const auto newborn = std::ranges::find_if(found, is_postmaster); newborn != found.end()) {
         known_pid_ = *newborn;
@@ -104,10 +121,13 @@ Sight Postgres::look() {
     }
     s.others = !found.empty();
     if (!s.others && pid_file_ && pid_file_->shared_memory_id)
-        s.others = attached_to(*pid_file_->shared_memory_id, pid_file_->shared_memory_key) > 0;
+        s.others = attached_to(*pid_file_->shared_memory_id, pid_file_->shared_memory_key) > stuck;
     if (!s.others) {
         known_pid_ = 0;
-        clean_for_ = pid;
+        if (s.stuck)
+            clean_for_.reset();
+        else
+            clean_for_ = pid;
     }
     return s;
 }

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
 #include "base/subprocess.h"
+#include "host/file_look.h"
 #include "host/files.h"
 #include "host/guard.h"
 #include "host/options.h"
@@ -21,6 +23,8 @@ class Postgres {
     /// Reads postmaster.pid, /proc and whether there is a standby.signal: microseconds while it runs; a look
     /// through all of /proc when its postmaster has ended.
     Sight look();
+    /// At the last look a file was missing without which nothing starts or rewinds.
+    bool damaged() const { return damaged_; }
     /// What postmaster.pid said at the last look.
     const std::optional<PidFile>& pid_file() const { return pid_file_; }
     /// A pidfd of the postmaster that the last look saw; -1 when there is none. The caller closes it.
@@ -68,6 +72,7 @@ class Postgres {
     std::vector<std::string> start_arguments() const;
     Result<std::string> old_conninfo() const;
     Task<void> bury();
+    bool doomed(int pid);
 
     Clock& clock_;
     ProcessRunner& processes_;
@@ -76,6 +81,11 @@ class Postgres {
     std::string log_file_;
     std::optional<PidFile> pid_file_;
     std::optional<PidFile> last_pid_file_;  ///< of the last one that there was
+    /// Shared with the copies that write on threads of their own; those do not look.
+    std::shared_ptr<FileLook> files_;
+    bool damaged_ = false;
+    /// Its id and start, when it was found to be doomed: it stays so while it ends.
+    std::set<std::pair<int, uint64_t>> doomed_;
     int known_pid_ = 0;  ///< of a postmaster that was found to be one
     uint64_t known_start_ = 0;
     /// The look through /proc when postmaster.pid named this (0: nobody) found nobody, and no postmaster

@@ -6,6 +6,7 @@
 #include <sys/shm.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
 #include <set>
 #include <string_view>
@@ -52,6 +53,30 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
         rest.remove_prefix(std::min(rest.size(), rest.find(' ') + 1));
     stat.start = parse_uint(rest.substr(0, rest.find(' '))).value_or(0);
     return stat;
+}
+
+bool says_doomed(std::string_view status) {
+    constexpr uint64_t kill_bit = uint64_t{1} << (SIGKILL - 1);
+    bool waits = false;
+    uint64_t pending = 0;
+    for (const auto& line : split(status, '\n')) {
+        const auto value =
+            std::string(trim(std::string_view(line).substr(std::min(line.size(), line.find(':') + 1))));
+        if (line.starts_with("State:")) waits = value.starts_with('D');
+        if (line.starts_with("SigPnd:") || line.starts_with("ShdPnd:"))
+            pending |= std::strtoull(value.c_str(), nullptr, 16);
+    }
+    return waits && (pending & kill_bit) != 0;
+}
+
+bool is_doomed(pid_t pid) {
+    char text[4096];
+    std::snprintf(text, sizeof text, "/proc/%d/status", pid);
+    const int fd = ::open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const auto n = ::read(fd, text, sizeof text);
+    ::close(fd);
+    return n > 0 && says_doomed({text, static_cast<size_t>(n)});
 }
 
 bool works_in(pid_t pid, const std::string& directory) {

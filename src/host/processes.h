@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// Processes of this host, as /proc shows them.
@@ -19,6 +20,12 @@ struct ProcessStat {
 };
 /// Nothing when there is no such process.
 std::optional<ProcessStat> process_stat(pid_t pid);
+/// SIGKILL is pending for it, and the kernel holds it in a call that does not end, as a write to a disk that
+/// hangs. It never runs a line of its own again, so that it acknowledges nothing, whatever becomes of the
+/// disk; but its files and its shared memory are in use until then.
+bool is_doomed(pid_t pid);
+/// The same of what /proc/PID/status says.
+bool says_doomed(std::string_view status);
 /// It is a server process that works in `directory` (a real path).
 bool works_in(pid_t pid, const std::string& directory);
 /// Ids of all server processes that work in `directory` (a real path) and are no zombies: every PostgreSQL

@@ -10,6 +10,7 @@
 #include "analysis/wording.h"
 #include "plan/rewire.h"
 #include "plan/slots.h"
+#include "topology/control_file.h"
 
 namespace baton::plan {
 namespace {
@@ -35,6 +36,10 @@ struct Question {
 
     std::string name() const { return instance.key.text(); }
 };
+
+bool is_damaged(const Question& q) {
+    return q.dir.control_state == topology::damaged_directory || q.wish.damaged;
+}
 
 Rejoin answer(RejoinWay way, std::string why) {
     Rejoin rejoin;
@@ -89,6 +94,7 @@ Rejoin drop_the_rest(const Question& q, Rejoin rejoin, bool harmless, const std:
                                    past_the_fork(rejoin)),
                        fmt::format("baton rejoin {} --force", q.name()));
     }
+    if (is_damaged(q)) return clone_it(q, rejoin, why + "; its data directory is damaged");
     if (q.wish.rewind_failed) return clone_it(q, rejoin, why + "; it could not be rewound");
     if (!q.dir.rewindable) {
         return clone_it(
@@ -101,6 +107,7 @@ Rejoin drop_the_rest(const Question& q, Rejoin rejoin, bool harmless, const std:
 }
 
 Rejoin start_it(const Question& q, Rejoin rejoin, const std::string& why) {
+    if (is_damaged(q)) return clone_it(q, rejoin, why + ", and its data directory is damaged");
     lead(q, q.leader, rejoin);
     rejoin.way = RejoinWay::start;
     rejoin.why = why;
@@ -257,7 +264,7 @@ Rejoin of_stopped_standby(const Question& q) {
                                      q.dir.minimum_recovery_end.text(), q.dir.timeline, fork->text()));
     }
     rejoin = start_it(q, rejoin, "it is a standby that does not run");
-    if (q.dir.hold == Hold::fenced || !knows_where_it_belongs(q)) return rejoin;
+    if (is_damaged(q) || q.dir.hold == Hold::fenced || !knows_where_it_belongs(q)) return rejoin;
     rejoin.keep_upstream = true;
     rejoin.upstream = *q.instance.upstream;
     return rejoin;
@@ -393,6 +400,10 @@ Rejoin plan_rejoin(const Cluster& cluster, const Instance& instance, const Direc
             return answer(RejoinWay::wait, "it runs as a primary; stop it first");
         return clone_it(q, {}, "an operator asked for it");
     }
+    // What writes there would only fail, and use up its tries. One that runs may need nothing.
+    const bool writes = directory.state != ServerState::running || !directory.quarantine.empty();
+    if (writes && !directory.disk_trouble.empty() && !wish.asked)
+        return answer(RejoinWay::wait, "its disk is in trouble: " + directory.disk_trouble);
     if (!directory.quarantine.empty()) return of_quarantined(q);
     return by_state(q);
 }

@@ -34,6 +34,7 @@ struct Directory {
     topology::Hold hold = topology::Hold::none;
     bool standby_signal = false;
     std::string quarantine;           ///< why it must not be started; ""
+    std::string disk_trouble;         ///< what its disk is: "full", "hung", …; ""
     std::string job;                  ///< a long deed that is under way; ""
     std::string system_identifier;    ///< "" = cannot be read
     std::string control_state;        ///< pg_controldata: "in production", "shut down", …
@@ -54,6 +55,7 @@ struct RejoinWish {
     std::optional<InstanceKey> from;        ///< clone from this one; nothing: from the primary
     bool lost_in_recovery = false;          ///< a recovery left it behind
     bool rewind_failed = false;             ///< and would fail again
+    bool damaged = false;                   ///< it was started, and its own files do not let it
     bool cannot_catch_up = false;           ///< it was started, and the WAL that it lacks is nowhere
     Lsn stuck_at;                           ///< … and had so much: it streams for moments, and gets no more
     bool examined = false;                  ///< the agent was asked what is past the fork

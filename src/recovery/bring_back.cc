@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 
 #include "analysis/wording.h"
 #include "base/async.h"
@@ -40,6 +41,20 @@ agent::Verb verb_of(const plan::Rejoin& plan) {
 milliseconds deadline_of(agent::Verb verb) {
     if (verb == agent::Verb::clone) return clone_deadline;
     return verb == agent::Verb::rewind ? rewind_deadline : start_deadline;
+}
+
+/// What PostgreSQL says of a directory that no other start will help. A wrong setting or a full disk can be
+/// mended, and is none of this.
+bool says_damaged(std::string_view words) {
+    static constexpr std::array<std::string_view, 7> of_damage{"could not locate a valid checkpoint record",
+                                                               "could not locate required checkpoint record",
+                                                               "could not find redo location referenced",
+                                                               "could not find the database system",
+                                                               "is not a valid data directory",
+                                                               "incorrect checksum in control file",
+                                                               "WAL ends before consistent recovery point"};
+    return std::ranges::any_of(of_damage,
+                               [&](auto phrase) { return words.find(phrase) != std::string_view::npos; });
 }
 
 std::string doing_text(const plan::Rejoin& plan) {
@@ -338,6 +353,7 @@ void Rejoiner::learn_from(Entry& e, const Error& error) {
     const auto* seen = agent::connected(means_.agents, e.state.instance);
     // So its agent says that this directory cannot be rewound; whatever else it says may pass.
     if (e.state.plan.way == RejoinWay::rewind && error.kind == ErrorKind::unsupported) e.rewind_failed = true;
+    if (e.state.plan.way != RejoinWay::clone && says_damaged(error.message)) e.damaged = true;
     // It runs, and does not get on: what it lacks is nowhere to be had.
     const auto c = means_.observer.cluster(e.state.cluster_id);
     const auto* i = c ? c->find(e.state.instance) : nullptr;

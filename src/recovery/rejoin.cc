@@ -69,6 +69,9 @@ plan::Directory directory_of(const agent::Seen* seen) {
     d.hold = s.hold;
     d.standby_signal = s.standby_signal;
     d.quarantine = s.quarantine;
+    for (const auto& disk : {s.wal_disk, s.data_disk}) {
+        if (disk && topology::in_trouble(disk->health)) d.disk_trouble = topology::to_string(disk->health);
+    }
     d.job = s.job ? s.job->verb : "";
     d.system_identifier = !s.system_identifier.empty() ? s.system_identifier : s.control.system_identifier;
     d.control_state = s.control.state;
@@ -110,6 +113,7 @@ plan::RejoinWish Rejoiner::wish(const Entry& e, const topology::Instance& instan
             .from = e.request.from,
             .lost_in_recovery = instance.downtime && instance.downtime->reason == lost_in_recovery,
             .rewind_failed = e.rewind_failed,
+            .damaged = e.damaged,
             .cannot_catch_up = e.cannot_catch_up,
             .stuck_at = e.stuck_at,
             .examined = e.examined,
@@ -148,7 +152,7 @@ void Rejoiner::consider_one(const topology::Cluster& cluster, const topology::In
     if (plan.way == RejoinWay::nothing) {
         // It is well: what went wrong before does not count any more.
         if (known != entries_.end() && instance.replicating()) {
-            e.rewind_failed = e.cannot_catch_up = e.asked = false;
+            e.rewind_failed = e.damaged = e.cannot_catch_up = e.asked = false;
             e.state.tries = 0;
             e.told.clear();
             if (e.state.phase == RejoinPhase::waiting) entries_.erase(known);
@@ -239,7 +243,7 @@ Task<Result<RejoinState>> Rejoiner::ask(RejoinRequest request) {
     e->asked = true;
     e->state.by = request.by;
     e->state.tries = 0;
-    e->rewind_failed = false;
+    e->rewind_failed = e->damaged = false;
     e->state.plan = plan_now(*e, *cluster);
     if (e->state.plan.way == RejoinWay::examine) {
         // What it has past the fork decides whether it may begin at all.
@@ -297,7 +301,7 @@ void Rejoiner::finish(Entry& e, const Result<std::string>& result) {
         s.phase = RejoinPhase::done;
         s.tries = 0;
         s.result = fmt::format("{} after {}", *result, took);
-        e.asked = e.rewind_failed = e.cannot_catch_up = false;
+        e.asked = e.rewind_failed = e.damaged = e.cannot_catch_up = false;
         e.request = {};
         e.told.clear();
         audit(e, "rejoin-done", s.result);
@@ -315,7 +319,8 @@ void Rejoiner::finish(Entry& e, const Result<std::string>& result) {
     }
     // A recovery that came between is no failure of the server.
     const bool interrupted = error.kind == ErrorKind::cancelled && !e.cancelled;
-    const bool other_way = s.plan.way == plan::RejoinWay::rewind && e.rewind_failed;
+    const bool other_way = (s.plan.way == plan::RejoinWay::rewind && e.rewind_failed) ||
+                           (s.plan.way == plan::RejoinWay::start && e.damaged);
     e.next_try = means_.clock.now() +
                  (other_way ? before_other_way : pauses.at(std::min<size_t>(s.tries, pauses.size() - 1)));
     if (!interrupted) ++s.tries;

@@ -70,6 +70,7 @@ class Rejoiner : public std::enable_shared_from_this<Rejoiner> {
         std::string listed;  ///< the commits of `past`
         bool rewind_failed = false;
         bool cannot_catch_up = false;
+        bool damaged = false;
         topology::Lsn stuck_at;      ///< with cannot_catch_up: so much it had
         bool ran = false;            ///< when its agent was asked for the deed
         bool slot_was_lost = false;  ///< and was made anew in this attempt

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lab import agent as agents
-from lab import network, pgbouncer, postgres
+from lab import disk, network, pgbouncer, postgres
 from lab.cluster import Cluster
 from lab.commits import Witnesses
 from lab.manager import Manager, free_port
@@ -101,6 +101,7 @@ class World:
         beside = agents.beside(cluster, [manager.agents_address], peers, **(agent or {}))
         for one in beside.values():
             self.guard(one)
+        self._ending.callback(cluster.thaw)  # an agent with a write under way does not end before its disk answers
         self.watch(manager, cluster)
         wait_agents(manager, cluster, lease=lease)
         return cluster, manager, beside
@@ -156,6 +157,14 @@ class World:
         writer.start()
         wait_until(lambda: writer.count > 10, 10, "the client writes")
         return writer
+
+    @staticmethod
+    def disks(**held):
+        """File systems of their own, {name: arguments of Disk}; for `disks` of a cluster."""
+        reason = disk.available()
+        if reason:
+            pytest.skip(reason)
+        return {name: disk.Disk(*how) for name, how in held.items()}
 
     def network(self, names):
         reason = network.available()

@@ -18,6 +18,23 @@ TEST(Guard, EndsOrphansBeforeItSaysDown) {
     EXPECT_EQ(f.guard.kept().hold, Hold::down);
 }
 
+TEST(Guard, WhoIsKilledAndKeptByADiskIsDownAndIsNotStarted) {
+    Fixture f;
+    f.sees(running(), 0s);
+    f.after(f.guard.fence("by order of a manager", t0 + 20s), 20s);
+    const auto left = f.sees({.data = true, .stuck = true}, 20s + 200ms);
+    EXPECT_THAT(left.why, HasSubstr("in the kernel"));
+    EXPECT_EQ(f.guard.state(), ServerState::down);
+    for (const auto verb : {Verb::start, Verb::make_standby, Verb::rewind, Verb::clone}) {
+        const auto taken = f.guard.accepts({.verb = verb, .upstream = other}, t0 + 21s);
+        ASSERT_FALSE(taken);
+        EXPECT_EQ(taken.error().kind, ErrorKind::conflict);
+        EXPECT_THAT(taken.error().message, HasSubstr("disk"));
+    }
+    f.sees(none(), 22s);
+    EXPECT_TRUE(f.guard.accepts({.verb = Verb::make_standby, .upstream = other}, t0 + 22s));
+}
+
 TEST(Guard, SaysDownOnlyWhenThePromiseIsOnDisk) {
     Fixture f;
     f.sees(running(), 0s);

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "topology/control_file.h"
 #include "topology/world.h"
 
 namespace baton::plan {
@@ -206,6 +207,27 @@ TEST(Rejoin, what_cannot_be_rewound_is_made_anew) {
     });
 }
 
+TEST(Rejoin, a_damaged_directory_is_made_anew) {
+    const auto world = after_failover();
+    const auto damaged = with(crashed(), [](auto& d) {
+        d.control_state = topology::damaged_directory;
+        d.rewindable = false;
+    });
+    const auto standby = with(damaged, [](auto& d) { d.standby_signal = true; });
+    check({
+        {"30: a former primary is looked at first", world, "old", damaged, {}, "examine", ""},
+        {"… with nothing past the fork", world, "old", damaged, found("0/4FFFF00", 0), "clone s1/old",
+         "damaged"},
+        {"… or nothing that was committed", world, "old", damaged, found("0/5000100", 0), "clone s1/old",
+         "damaged"},
+        {"… and never at the price of a commit", world, "old", damaged, found("0/5000100", 2),
+         "by-hand !baton rejoin old:5432 --force"},
+        {"30: a standby", world, "s2", standby, {}, "clone s1/s2", "damaged"},
+        {"11: it was started, and its WAL is broken", world, "old", crashed(),
+         wish([](auto& w) { w.damaged = true; }, found("0/4FFFF00", 0)), "clone s1/old", "damaged"},
+    });
+}
+
 TEST(Rejoin, policy_manual_waits_for_the_command) {
     const auto world = after_failover();
     const auto manual = [](auto& w) { w.policy = RejoinPolicy::manual; };
@@ -287,6 +309,9 @@ TEST(Rejoin, waits_for_what_must_be_known) {
     auto twins = after_failover();
     twins.on("old").timeline(2);
     const auto state = [](ServerState s) { return with(crashed(), [=](auto& d) { d.state = s; }); };
+    const auto bad_disk = [](const Directory& dir) {
+        return with(dir, [](auto& d) { d.disk_trouble = "read-only"; });
+    };
     check({
         {"nobody leads", after_failover().dies("s1"), "old", crashed(), {}, "wait", "no primary"},
         {"the leader", after_failover(), "s1", running(), {}, "nothing", "leads"},
@@ -301,6 +326,24 @@ TEST(Rejoin, waits_for_what_must_be_known) {
         {"no history yet", no_history, "old", crashed(), {}, "wait", "history"},
         {"starting", after_failover(), "old", state(ServerState::starting), {}, "wait", "starting"},
         {"hung", after_failover(), "old", state(ServerState::hung), {}, "wait", "hangs"},
+        {"28, 29: its disk takes no writes", after_failover(), "old", bad_disk(crashed()),
+         found("0/4FFFF00", 0), "wait", "read-only"},
+        {"… nor a copy",
+         after_failover(),
+         "old",
+         bad_disk(with(crashed(), [](auto& d) { d.state = ServerState::no_data; })),
+         {},
+         "wait",
+         "read-only"},
+        {"… unless somebody asks for it", after_failover(), "old", bad_disk(crashed()),
+         wish([](auto& w) { w.asked = true; }, found("0/4FFFF00", 0)), "start s1/old", ""},
+        {"… and one that runs is no worse for it",
+         after_failover(),
+         "s2",
+         bad_disk(running()),
+         {},
+         "nothing",
+         ""},
         {"a stale primary still runs", after_failover(), "old", state(ServerState::running), {}, "wait", ""},
         {"unreadable",
          after_failover(),
