@@ -159,7 +159,6 @@ Task<Result<void>> Guarded::bring_down(std::string mode, MonoTime deadline) {
                              fmt::format("it is still stopping (mode {})", mode));
 }
 
-Task<Result<std::string>> Guarded::start_server(MonoTime deadline) {
 /// A server that would be stopped as soon as it runs is not started: a manager must grant its lease, or
 /// everybody vouch who could have been promoted meanwhile.
 Task<Result<void>> Guarded::leased(MonoTime deadline) {
@@ -177,10 +176,11 @@ Task<Result<void>> Guarded::leased(MonoTime deadline) {
     co_return done;
 }
 
+Task<Result<std::string>> Guarded::start_server(MonoTime deadline) {
     apply(guard_.begin(Deed::start, now()));
     auto done = co_await durable(deadline);
-    if (done) done = co_await bring_up(deadline);
     if (done) done = co_await leased(deadline);
+    if (done) done = co_await bring_up(deadline);
     apply(guard_.end(now()));
     if (!done) co_return std::unexpected(done.error());
     co_return "it runs";

@@ -228,7 +228,7 @@ Task<bool> Impl::promote_phases(CasePtr c, plan::Plan plan, std::vector<std::vec
             co_await finish_since_it_is_over(c);
             co_return false;
         }
-        if (asks && co_await passed_over_lives(c)) co_return false;
+        if (asks && (co_await overtaken(c, plan.choice) || co_await passed_over_lives(c))) co_return false;
         for (auto& outcome : co_await executor_.run_phase(plan.cluster_id, phase, c->journal, over)) {
             if (is_promote(outcome.step)) {
                 if (!outcome.result && !(co_await promotion_failed(c, outcome))) co_return false;

@@ -329,6 +329,7 @@ Task<bool> Impl::cleared(CasePtr c, InstanceKey candidate) {
     for (;; co_await clock_.sleep_for(look_pause)) {
         cluster = observer_.cluster(c->record.cluster_id);
         if (!cluster || stopped_) co_return true;
+        c->waited = c->waited || !told.empty();
         const bool dead = c->fenced || kept_down(*cluster, c->replaced);
         if (dead || !lease_of(*cluster, c->replaced, candidate).on) co_return true;
         auto why = candidate_waits(*c, *cluster, candidate);
@@ -352,6 +353,21 @@ Task<bool> Impl::cleared(CasePtr c, InstanceKey candidate) {
         c->candidate.reset();
         co_return false;
     }
+}
+
+/// While the chosen one had to wait the old primary may have been back, and may have sent more to others.
+/// True: they are compared anew.
+Task<bool> Impl::overtaken(CasePtr c, plan::Choice choice) {
+    if (!std::exchange(c->waited, false)) co_return false;
+    co_await look_at_standbys(c);
+    const auto cluster = observer_.cluster(c->record.cluster_id);
+    if (!cluster || stopped_) co_return false;
+    const auto now = plan::choose_candidate(*cluster, c->replaced, policy_of(c), c->candidate,
+                                            c->record.forced, clock_.now());
+    if (now.chosen == choice.chosen && now.donor == choice.donor) co_return false;
+    c->journal->note(fmt::format("{} had to wait, and meanwhile others have got on: the choice is made anew",
+                                 choice.chosen->text()));
+    co_return true;
 }
 
 void Impl::hold_off(Watched& watched, std::string reason) {

@@ -77,6 +77,7 @@ struct Case {
     InstanceKey replaced;  ///< who is to be replaced now: the failed one, or a successor that died
     bool fenced = false;   ///< its agent has, at our order
     std::set<InstanceKey> stood_clear;  ///< whose agents were asked to promise nothing any more
+    bool waited = false;                ///< for the lease, after the choice
     std::string kept_back;              ///< whom the lease of the old primary kept from being promoted
 };
 using CasePtr = std::shared_ptr<Case>;
@@ -193,8 +194,8 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     void withhold(const InstanceKey& key, bool on);
     Task<Result<agent::Done>> order(InstanceKey key, agent::Verb verb, milliseconds deadline, bool on = true);
     void stand_clear_soon(const CasePtr& c, const InstanceKey& candidate);
-    Task<void> fence_old(CasePtr c, InstanceKey key, std::shared_ptr<Fence> fence);
     Task<std::optional<Error>> stop_for_good(InstanceKey key);
+    Task<void> fence_old(CasePtr c, InstanceKey key, std::shared_ptr<Fence> fence);
     std::optional<std::string> runs_on(const Case& c, const topology::Cluster& cluster, const Fence& fence,
                                        const InstanceKey& candidate) const;
     Task<Stood> stand_off(CasePtr c);
@@ -204,6 +205,7 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     std::optional<std::string> candidate_waits(const Case& c, const topology::Cluster& cluster,
                                                const InstanceKey& candidate) const;
     Task<bool> cleared(CasePtr c, InstanceKey candidate);
+    Task<bool> overtaken(CasePtr c, plan::Choice choice);
     void hold_off(Watched& watched, std::string reason);
     bool may_be_promoted(const Case& c) const;
     bool stopped_in_vain(const topology::Cluster& cluster, const topology::Instance& i) const;
@@ -228,15 +230,13 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     Task<void> end_former_primary(InstanceKey key, std::string cluster_name);
     std::optional<std::string> reason_to_start(Watched& watched, const topology::Instance& primary,
                                                const agent::Seen& seen);
-    void keep_running(Watched& watched);
-    Task<void> start_again(InstanceKey key, std::string cluster_name, std::string why);
     bool doubtful(const topology::Cluster& cluster) const;
     const topology::Instance* who_was_to_lead(const topology::Cluster& cluster,
                                               const topology::Instance& primary) const;
+    void keep_running(Watched& watched);
+    Task<void> start_again(InstanceKey key, std::string cluster_name, std::string why);
     Task<void> let_start(InstanceKey key, std::string cluster_name, std::string why);
 
-    // drive.cc: a recovery from record to end
-    CasePtr open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
     // unseen.cc: one that is kept down, and that nobody who lives saw lead
     plan::MemberWord word_on(const topology::Cluster& cluster, const topology::Instance* i,
                              const agent::Seen* seen) const;
@@ -244,6 +244,8 @@ class Impl final : public Recovery, public std::enable_shared_from_this<Impl> {
     bool is_known_to_lead(const topology::Cluster& cluster, const topology::Instance& primary) const;
     const topology::Instance* unseen_leader(Watched& watched);
 
+    // drive.cc: a recovery from record to end
+    CasePtr open_case(const topology::Cluster& cluster, const Problem& problem, const Request& request,
                       int64_t detection_id);
     Task<Outcome> run_case(CasePtr c, bool check_again);
     Task<Result<void>> run_pre_hooks(CasePtr c);

@@ -102,6 +102,39 @@ TEST(RegressionsWithAgents, OthersGotOnWhileTheCandidateHadToWait) {
     expect_no_violation(s);
 }
 
+/// Seed 1452. The manager was killed when it had asked s1 to lead, and s1 led, and died before the manager
+/// was back. The former primary was started again, and what s1 had acknowledged was lost.
+TEST(RegressionsWithAgents, WhoWasAskedHadLedAndDied) {
+    auto s = guarded(story(1452, {standby("s1"), standby("s2")}, seconds(10), 3600, 15906.9,
+                           {fault(FaultKind::power_off, 61.7, 430.8, "primary"),
+                            after(Trigger::promoted, fault(FaultKind::hang, 1454.1, 1853.1, "primary")),
+                            after_steps(118, fault(FaultKind::kill_manager, 0, 5484, {})),
+                            fault(FaultKind::kill, 6090.6, 3906.8, "primary"),
+                            fault(FaultKind::cut_agent, 1104.6, 1028.7, "primary"),
+                            fault(FaultKind::disk_hung, 1500.7, 7237, "primary")}),
+                     2000);
+    s.layout.synchronous = "ANY 1 (p, s1, s2)";
+    s.layout.segment_copy = milliseconds(28);
+    s.layout.manager_drift_ppm = -157;
+    expect_no_violation(s);
+}
+
+/// Seed 6967. The one that was asked led behind a firewall that refused in its place.
+TEST(RegressionsWithAgents, WhoWasAskedLedBehindAFirewall) {
+    auto s = guarded(
+        story(6967, {standby("s1"), standby("s2", "s1")}, milliseconds(100), 60, 13376.7,
+              {fault(FaultKind::kill, 898.6, 313.8, "primary"),
+               after(Trigger::promotion, between({"s1", "router", "manager", "p"},
+                                                 fault(FaultKind::reject_some, 4.5, 8261.1, "candidate"))),
+               fault(FaultKind::reject, 1805.1, 8539.4, "s2", "p"),
+               fault(FaultKind::kill_agent, 3041, 643.8, "primary")}),
+        2000);
+    s.layout.router = true;
+    s.layout.receiver_timeout_ms = 5000;
+    s.layout.segment_copy = milliseconds(46);
+    expect_no_violation(s);
+}
+
 /// Seed 6355. Somebody started a former primary in the middle of its rewind.
 TEST(RegressionsWithAgents, StartedWhileItWasRewound) {
     auto s = guarded(story(
