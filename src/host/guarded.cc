@@ -86,7 +86,11 @@ void Guarded::stir() {
 
 /// Looks, and does what follows from it.
 void Guarded::look() {
-    if (stopped_ || guard_.deed() == Deed::job) return;
+    if (stopped_) return;
+    if (guard_.deed() == Deed::job) {
+        if (postgres_.intruded()) apply(guard_.intruded());
+        return;
+    }
     watch_.refresh();
     const auto sight = postgres_.look();
     if (!sight.postmaster) {

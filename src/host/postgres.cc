@@ -132,6 +132,12 @@ Sight Postgres::look() {
     return s;
 }
 
+bool Postgres::intruded() {
+    const auto& files = files_->look();
+    const auto file = files.postmaster_pid ? parse_pid_file(*files.postmaster_pid) : std::nullopt;
+    return file && !file->stand_alone && works_in(file->pid, directory_);
+}
+
 int Postgres::open_pidfd() const {
     return known_pid_ == 0 ? -1 : static_cast<int>(::syscall(SYS_pidfd_open, known_pid_, 0));
 }

@@ -23,6 +23,9 @@ class Postgres {
     /// Reads postmaster.pid, /proc and whether there is a standby.signal: microseconds while it runs; a look
     /// through all of /proc when its postmaster has ended.
     Sight look();
+    /// While a rewind or a clone has the directory: a postmaster runs there all the same. What those start
+    /// themselves is none.
+    bool intruded();
     /// At the last look a file was missing without which nothing starts or rewinds.
     bool damaged() const { return damaged_; }
     /// What postmaster.pid said at the last look.
