@@ -66,6 +66,13 @@ std::string job_json(const InstanceKey& key, const topology::Job& job,
     json.field("outcome", end ? to_string(end->outcome) : "").field("error", end ? end->error : "");
     json.field("done_bytes", job.done_bytes).field("total_bytes", job.total_bytes);
     json.field("bytes_per_second", job.bytes_per_second).field("running_ms", to_ms(job.running));
+    const bool known = job.bytes_per_second > 0 && job.total_bytes > 0 && job.total_bytes >= job.done_bytes;
+    json.key("eta_seconds");
+    if (known) {
+        json.value((job.total_bytes - job.done_bytes) / job.bytes_per_second);
+    } else {
+        json.null();
+    }
     json.field("message", end ? end_message(*end) : job_message(job));
     return json.end_object().take();
 }

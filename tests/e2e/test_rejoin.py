@@ -188,7 +188,8 @@ def assert_progress(manager, node, verb, command):
     assert any(0 < j["DoneBytes"] < j["TotalBytes"] and j["BytesPerSecond"] > 0 and j["EtaSeconds"] is not None
                for j in copying), jobs
     told = [e for e in events.of("job") if e["verb"] == verb and e["instance"] == node.key]
-    assert any(0 < e["done_bytes"] < e["total_bytes"] and e["bytes_per_second"] > 0 for e in told), told
+    assert any(0 < e["done_bytes"] < e["total_bytes"] and e["bytes_per_second"] > 0 and e["eta_seconds"] is not None
+               for e in told), told
     assert told[-1]["ended"] and events.of("rejoin")[-1]["state"] == "done"
     assert re.search(r"MiB of .*%\), .* MiB/s, \d+ s left", said) and f"{node.key} streams from" in said, said
 
