@@ -157,6 +157,7 @@ Task<void> Guarded::probe(Self self) {
 }
 
 Task<Result<void>> Guarded::refresh_control() {
+    const auto state = guard_.state();
     auto control = co_await postgres_.control_data();
     if (postgres_.damaged()) {
         auto known = control ? std::move(*control) : control_;
@@ -164,11 +165,14 @@ Task<Result<void>> Guarded::refresh_control() {
         known.wal_log_hints = known.data_checksums = false;
         control = std::move(known);
     }
-    if (!control) co_return std::unexpected(control.error());
-    if (control_ != *control) {
+    const bool of_now = std::exchange(control_of_, state) == state;
+    if (control && control_ != *control) {
         control_ = std::move(*control);
         around_.say();
+    } else if (!of_now) {
+        around_.say();
     }
+    if (!control) co_return std::unexpected(control.error());
     if (control_.system_identifier.empty()) co_return Result<void>{};
     const bool foreign = !guard_.kept().system_identifier.empty() &&
                          guard_.kept().system_identifier != control_.system_identifier;
@@ -232,6 +236,8 @@ agent::Status Guarded::status() const {
     s.data_directory = options_.data_directory;
     s.version = version_;
     s.control = control_;
+    // How it ended is not known yet: what it was while it ran says nothing of that.
+    if (s.state == ServerState::down && control_of_ != s.state) s.control.state.clear();
     s.in_the_way = in_the_way_;
     if (s.system_identifier.empty()) s.system_identifier = control_.system_identifier;
     around_.disks(s.data_disk, s.wal_disk);

@@ -107,6 +107,7 @@ class Guarded : public std::enable_shared_from_this<Guarded> {
     bool stopped_ = false;
     std::optional<MonoTime> look_soon_;  ///< something was killed: how far is it?
     ServerState control_at_ = ServerState::unknown;
+    ServerState control_of_ = ServerState::unknown;  ///< in which control_ was read
     agent::ControlData control_;
     std::string version_;
     std::string in_the_way_;

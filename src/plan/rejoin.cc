@@ -338,6 +338,8 @@ Rejoin of_stopped(const Question& q) {
     }
     if (q.wish.cannot_catch_up)
         return clone_it(q, {}, "the WAL that it lacks could not be had from the primary");
+    if (q.dir.control_state.empty())
+        return answer(RejoinWay::wait, "how it ended is not known yet: its control file is read");
     return was_standby(q.dir) ? of_stopped_standby(q) : of_former_primary(q);
 }
 

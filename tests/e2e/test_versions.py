@@ -131,8 +131,8 @@ def test_18_takes_back_the_slot_of_a_standby_that_is_away(world):
     assert wait_until(taken_back, 20, "the slot is idle for too long", 0.3) == "idle_timeout"
     manager.get(f"v2/instances/{n2.host}/{n2.port}/rejoin")
     wait_rejoined(manager, n2, n1)
-    status = n1.sql("SELECT wal_status, active FROM pg_replication_slots WHERE slot_name = %s", (n2.spec.slot_name,))
-    assert status == [("reserved", True)]
+    own = "SELECT wal_status, active FROM pg_replication_slots WHERE slot_name = %s"
+    wait_until(lambda: n1.sql(own, (n2.spec.slot_name,)) == [("reserved", True)], 20, "it has its slot again")
 
 
 SLOT = "cdc"

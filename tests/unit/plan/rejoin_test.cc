@@ -249,6 +249,7 @@ TEST(Rejoin, policy_manual_waits_for_the_command) {
 TEST(Rejoin, of_standbys) {
     const auto down = with(running(), [](auto& d) { d.state = ServerState::down; });
     const auto shut = with(down, [](auto& d) { d.control_state = "shut down in recovery"; });
+    const auto unread = with(down, [](auto& d) { d.control_state.clear(); });
     const auto past = with(down, [](auto& d) { d.minimum_recovery_end = lsn("0/5000300"); });
     auto ahead = after_failover();
     ahead.on("s2")
@@ -288,6 +289,7 @@ TEST(Rejoin, of_standbys) {
         {"crashed", after_failover(), "s2", down, {}, "start s1/s2 kept", "does not run"},
         {"crashed past the fork", after_failover(), "s2", past, {}, "examine", "0/5000300"},
         {"stopped by somebody", after_failover(), "s2", shut, {}, "nothing", "somebody stopped it"},
+        {"… or not: that is not known yet", after_failover(), "s2", unread, {}, "wait", "not known yet"},
         {"… and wanted back", after_failover(), "s2", shut, wish([](auto& w) { w.asked = true; }),
          "start s1/s2 kept"},
         {"… and left behind by a recovery", after_failover(), "s2", shut,
