@@ -198,7 +198,10 @@ class Asked : public Guards {
         r.state = store::RecoveryState::failed;
         store->apply(store::PutRecovery{r});
     }
-    World refusing() { return make_cluster().primary("p").standby("s1").dies("p").on("s1").down(); }
+    World refusing() {
+        return make_cluster().primary("p").standby("s1").dies("p").on("s1").down(topology::Reach::refused,
+                                                                                 seconds(30));
+    }
     void wait(const World& world) {
         for (int i = 0; i < 3; ++i) {
             clock.advance(seconds(5));
@@ -224,6 +227,7 @@ TEST_F(Asked, one_that_is_down_as_a_standby_did_not_lead) {
 TEST_F(Asked, one_that_is_kept_down_as_a_primary_led_and_is_started) {
     auto& s1 = agent_of("s1", ServerState::down);
     s1.hold = Hold::down;
+    s1.in_state = seconds(20);
     asked_in_vain();
     wait(refusing());
     EXPECT_THAT(log, Not(Contains("p: start")));
