@@ -227,7 +227,7 @@ TEST_F(Asked, one_that_is_down_as_a_standby_did_not_lead) {
 TEST_F(Asked, one_that_is_kept_down_as_a_primary_led_and_is_started) {
     auto& s1 = agent_of("s1", ServerState::down);
     s1.hold = Hold::down;
-    s1.in_state = seconds(20);
+    s1.in_state = seconds(10);
     asked_in_vain();
     wait(refusing());
     EXPECT_THAT(log, Not(Contains("p: start")));
