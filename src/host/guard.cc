@@ -241,7 +241,9 @@ Actions Guard::keep_down(MonoTime now) {
         return hold(Hold::down, last_failure_.empty() ? "it was found down" : last_failure_, now);
     }
     const bool forbidden = kept_.hold != Hold::none || !kept_.quarantine.empty();
-    if (sight_.postmaster && (!forbidden || (deed_ == Deed::stop && !quit_at_))) return {};
+    // Also while it is being stopped: what runs in spite of a hold was started by somebody else, and does not
+    // heed a shutdown that it got before it was there.
+    if (sight_.postmaster && !forbidden) return {};
     // Backends that are left without a postmaster go on committing.
     if (quit_at_ && now < *quit_at_ + agent::kill_after) {
         wake_by(*quit_at_ + agent::kill_after);

@@ -268,6 +268,12 @@ Task<Result<std::string>> Guarded::follow_as_standby(const agent::Order& order, 
     // Nobody starts it while its files are half written: what holds it is lifted after that.
     apply(guard_.begin(Deed::job, now()));
     auto done = co_await write_standby(order.upstream, order.slot);
+    // Whoever has started it meanwhile without standby.signal runs a primary. From here on it is a standby.
+    const auto alone = [this] {
+        look();
+        return !postgres_.intruded();
+    };
+    if (done) done = co_await until(alone, deadline, "somebody else starts it, again and again");
     if (!done) {
         apply(guard_.end(now()));
         look();

@@ -86,13 +86,14 @@ class TestCrash:
 
     def test_scenario_1_somebody_starts_the_old_primary_by_hand(self, world):
         """It died and was replaced; who starts it now sees it killed before it takes a write."""
-        cluster, manager, _ = world.guarded(config={"RejoinPolicy": "manual"})
+        cluster, manager, beside = world.guarded(config={"RejoinPolicy": "manual"})
         old = cluster["n1"]
         witnesses = world.witnesses(cluster)
         wait_until(lambda: cluster.caught_up(old), 10, "the standbys have everything")
         killed_at = old.kill9()
         new = successor_of(wait_recovered(manager), cluster)
         old.spawn()
+        wait_until(lambda: "was started although it must not run" in beside["n1"].log_text(), 15, "its agent sees it")
         wait_until(lambda: not old.alive(), 15, "it is down again")
         assert witnesses.two_primaries_s(old, new, killed_at) == 0
         holds_for(lambda: not old.alive() and new.is_primary(), 2, "it stays down")

@@ -437,6 +437,16 @@ TEST(Guard, OneDeedAtATimeButAFenceGoesBetween) {
     EXPECT_TRUE(f.ticks(2100ms).kill);
 }
 
+TEST(Guard, WhoStartsAHeldServerWhileItIsStoppedSeesItKilled) {
+    Fixture f({.hold = Hold::fenced});
+    f.sees(none(), 0s);
+    f.after(f.guard.begin(Deed::stop, t0 + 1s), 1s);
+    EXPECT_TRUE(f.sees(running(), 1100ms).kill);
+    EXPECT_TRUE(f.ticks(1200ms).kill);
+    f.sees(none(), 1300ms);
+    EXPECT_EQ(f.guard.kept().hold, Hold::fenced);
+}
+
 TEST(Guard, AFenceEndsAStopThatHangs) {
     Fixture f;
     f.sees(running(), 0s);
