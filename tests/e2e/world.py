@@ -17,8 +17,9 @@ from lab.manager import Manager, free_port
 from lab.wait import holds_for, wait_until
 from lab.writer import Writer
 
-FIRST_PORT = int(os.environ.get("BATON_E2E_PORT", "25400"))
 PORTS = int(os.environ.get("BATON_E2E_PORTS", "500"))
+# Processes of pytest-xdist are called gw0, gw1 and so on: each has ports of its own.
+FIRST_PORT = int(os.environ.get("BATON_E2E_PORT", "25400")) + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
 
 def fast_directory():
