@@ -107,17 +107,6 @@ class World:
         wait_agents(manager, cluster, lease=lease)
         return cluster, manager, beside
 
-    def guard_each(self, cluster, instance_of, config=None):
-        """As guarded(), of servers that are there, with keys of each one's own. Returns (manager, {name: agent})."""
-        port, peers = self.ports(1), self.ports(len(cluster.nodes))
-        manager = self.manager(cluster, config={**agents.manager_settings(port), **(config or {})})
-        beside = {node.name: self.guard(agents.Agent(node, [f"127.0.0.1:{port}"], peers + at, instance=instance_of(node)))
-                  for at, node in enumerate(cluster)}
-        self.watch(manager, cluster)
-        wait_agents(manager, cluster)
-        wait_ready_to_switch(manager)
-        return manager, beside
-
     def pooled(self, nodes=3, hosts=None, config=None, databases=(postgres.APP_DATABASE,), **options):
         """As guarded(), with a PgBouncer before it that has an agent, too. Returns (cluster, manager, PgBouncer, its agent)."""
         if pgbouncer.available():

@@ -44,6 +44,10 @@ TEST(Stories, TheSameHashesInEachBuild) {
     compare_hashes("hashes.txt", draw_story);
 }
 
+TEST(Stories, TheSameHashesInEachBuildWithAgents) {
+    compare_hashes("hashes_with_agents.txt", draw_story_with_agents);
+}
+
 /// Jobs share nothing: the order in which they tell stories changes nothing.
 TEST(Stories, ManyJobsComeToTheSame) {
     const auto one = run_many({.first = 500, .runs = 40, .jobs = 1});
