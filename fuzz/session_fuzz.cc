@@ -38,6 +38,7 @@ class MemoryStream final : public net::Stream {
     void cancel() override { given_ = {}; }
     Task<void> close(Duration) override { co_return; }
     const net::Peer& peer() const override { return peer_; }
+    bool held_up() const override { return false; }
     asio::any_io_executor executor() override { return executor_; }
 
   private:
