@@ -51,7 +51,8 @@ bool unit_begins(std::string_view shown) {
 
 std::string start_conf_in_the_way(const std::string& cluster_name, std::string_view text) {
     for (const auto& whole : split(text, '\n')) {
-        const auto word = trim(whole.substr(0, whole.find('#')));
+        const auto line = std::string_view(whole);
+        const auto word = trim(line.substr(0, line.find('#')));
         if (word == "disabled")
             return fmt::format("start.conf of {} says disabled: pg_ctlcluster will not start it; say manual",
                                cluster_name);
