@@ -40,7 +40,8 @@ class Stream {
     /// Says goodbye, and waits for it no longer than `limit`.
     virtual Task<void> close(Duration limit) = 0;
     virtual const Peer& peer() const = 0;
-    /// Bytes that were written have not arrived at the other host, as its kernel says.
+    /// Bytes that were written do not get to the other host: our kernel has repeated them, and nothing came
+    /// back.
     virtual bool held_up() const = 0;
     virtual asio::any_io_executor executor() = 0;
 };

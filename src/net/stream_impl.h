@@ -5,19 +5,23 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "net/stream.h"
 
 namespace baton::net {
 
-/// Not sent, or not acknowledged by the other host's kernel. Of a Unix socket there is nothing to tell.
+/// The kernel has sent something again, and the other host's has answered nothing since. That bytes are on
+/// their way tells nothing: a busy host takes a while for an acknowledgement. Of a Unix socket there is
+/// nothing to tell.
 template <class Socket>
-bool has_unacknowledged(Socket& socket) {
+bool repeats_in_vain(Socket& socket) {
     if constexpr (!std::is_same_v<Socket, asio::ip::tcp::socket>) return false;
-    int bytes = 0;
-    return ::ioctl(socket.native_handle(), SIOCOUTQ, &bytes) == 0 && bytes > 0;
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    return ::getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           (info.tcpi_retransmits > 0 || info.tcpi_probes > 0);
 }
 
 /// A listener for IPv6 and IPv4 sees an IPv4 client as ::ffff:192.0.2.1; people know it as 192.0.2.1.

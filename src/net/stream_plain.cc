@@ -31,7 +31,7 @@ class PlainStream final : public Stream {
         watched_->socket.close(ignored);
     }
     const Peer& peer() const override { return peer_; }
-    bool held_up() const override { return has_unacknowledged(watched_->socket); }
+    bool held_up() const override { return repeats_in_vain(watched_->socket); }
     asio::any_io_executor executor() override { return watched_->socket.get_executor(); }
 
   private:
