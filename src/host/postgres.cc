@@ -232,19 +232,24 @@ Task<void> Postgres::bury() {
     const auto until = clock_.now() + patience;
     // A rewind has taken the file away by now; the lock of its socket is still there.
     const auto file = last_pid_file_;
-    const auto unburied = [&] {
-        const auto stat = file ? process_stat(file->pid) : std::nullopt;
-        return stat && stat->dead();
+    if (!file) co_return;
+    // One that was shut down in order has taken both away.
+    const auto left_by_it = [&] {
+        const auto stat = process_stat(file->pid);
+        std::vector<std::string> locks;
+        if (!stat || !stat->dead()) return locks;
+        for (auto& lock : {options_.data_directory + "/postmaster.pid",
+                           fmt::format("{}/.s.PGSQL.{}.lock", file->socket_directory, file->port)}) {
+            const auto text = read_whole(lock, 16UL * 1024);
+            const auto owner = text ? parse_pid_file(*text) : std::nullopt;
+            if (owner && owner->pid == file->pid) locks.push_back(lock);
+        }
+        return locks;
     };
-    while (unburied() && clock_.now() < until)
+    while (!left_by_it().empty() && clock_.now() < until)
         co_await clock_.sleep_for(pace);
-    if (!unburied()) co_return;
-    for (const auto& lock : {options_.data_directory + "/postmaster.pid",
-                             fmt::format("{}/.s.PGSQL.{}.lock", file->socket_directory, file->port)}) {
-        const auto text = read_whole(lock, 16UL * 1024);
-        const auto owner = text ? parse_pid_file(*text) : std::nullopt;
-        if (owner && owner->pid == file->pid) ::unlink(lock.c_str());
-    }
+    for (const auto& lock : left_by_it())
+        ::unlink(lock.c_str());
 }
 
 Task<Result<void>> Postgres::start() {
