@@ -94,12 +94,24 @@ Task<void> Rejoiner::go_on_as_it_was(EntryPtr e) {
         const bool settled = state == ServerState::down || state == ServerState::running;
         if (!seen->status.job && seen->status.quarantine.empty() && settled) break;
     }
+    const bool copied_from_another = e->request.from.has_value();
     e->asked = false;
     e->request = {};
     if (seen->status.state != ServerState::down) co_return;
+    agent::Order order{.instance = e->state.instance, .verb = agent::Verb::start, .deadline = start_deadline};
+    // Whom it followed may have been replaced meanwhile: then it goes below the one that leads now.
+    const auto c = means_.observer.cluster(e->state.cluster_id);
+    const auto* leader = c ? c->primary() : nullptr;
+    if (leader != nullptr && !copied_from_another && !leader->known_as(e->state.plan.upstream)) {
+        e->state.plan.upstream = leader->key;
+        const auto ready = co_await prepare_upstream(e);
+        if (stopped_) co_return;
+        order.verb = agent::Verb::make_standby;
+        order.upstream = e->state.plan.upstream;
+        order.slot = ready ? e->state.plan.slot : "";
+    }
     step(*e, "starting it again as it was");
-    const auto started = co_await means_.agents.order(
-        {.instance = e->state.instance, .verb = agent::Verb::start, .deadline = start_deadline});
+    const auto started = co_await means_.agents.order(std::move(order));
     if (stopped_) co_return;
     const auto failure = started ? started->error : std::optional(started.error());
     audit(*e, "start",

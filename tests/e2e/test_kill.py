@@ -352,10 +352,9 @@ def test_scenario_80_no_rewind_before_the_first_checkpoint(world):
     assert "rewind" in scene.agents[old.name].log_text()
 
 
-@pytest.mark.slow
 def test_scenario_82_an_unfinished_clone_is_no_candidate(world):
     """Scenario 82: the one that an operator prefers is being copied when the primary dies: another one is promoted, and it comes
-    back below that. Not in the usual run: where the former primary is back at once, it is started below that one instead."""
+    back below that, also where the former primary is back at once."""
     scene = Scene(world, synchronous=False, config={"CloneMaximumRateKBps": 2048})
     old, copied, other = scene.primary(), scene.cluster["n2"], scene.cluster["n3"]
     scene.manager.get(f"register-candidate/{copied.host}/{copied.port}/prefer")
