@@ -8,18 +8,9 @@ import pytest
 
 from lab import postgres, processes
 from lab.wait import holds_for, wait_until
-from world import no_recovery_for, settle, successor_of, wait_agents, wait_recovered, wait_rejoined, wait_writes
+from world import no_recovery_for, settle, successor_of, synchronous, wait_agents, wait_recovered, wait_rejoined, wait_writes
 
 DROPS = {"RejoinDropsWrites": True}
-
-
-def synchronous(cluster):
-    """Every commit waits for one standby, whoever leads."""
-    for node in cluster:
-        node.set("synchronous_standby_names", "ANY 1 (n1, n2, n3)")
-    primary = cluster.primary()
-    wait_until(lambda: primary.value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'") == 2, 10,
-               "both are synchronous")
 
 
 def senders(node):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from lab.wait import wait_until
-from world import settle, wait_follows, wait_writes
+from world import settle, synchronous, wait_follows, wait_writes
 
 HOOKS = ["OnFailureDetectionProcesses", "PreFailoverProcesses", "PostMasterFailoverProcesses", "PostFailoverProcesses"]
 
@@ -41,6 +41,7 @@ def assert_one_promotion(cluster, manager, writer):
 def test_killed_in_a_hook(world, hook):
     marker, command = suicide(world)
     cluster, manager = world.watched(3, config={hook: [command]})
+    synchronous(cluster)
     (world.home / "pid").write_text(str(manager.pid))
     writer = world.writer(cluster)
     writer.note_kill(cluster["n1"].kill9())

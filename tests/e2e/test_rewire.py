@@ -4,7 +4,7 @@ import pytest
 
 from lab.manager import ApiError
 from lab.wait import wait_until
-from world import settle, successor_of, wait_follows, wait_recovered, wait_writes
+from world import settle, successor_of, synchronous, wait_follows, wait_recovered, wait_writes
 
 
 def path(*nodes):
@@ -128,6 +128,7 @@ def test_scenario_23_a_chain_loses_its_primary(world):
 def test_13_children_of_a_sibling_go_on(world):
     """3.3.13: n1 <- n2, n3; n3 <- n4: after the failover n3 follows n2, and n4 is still below n3 with all its rows."""
     cluster, manager = world.watched(4, node_options={"n4": {"upstream": "n3"}})
+    synchronous(cluster)
     writer = world.writer(cluster)
     writer.note_kill(cluster["n1"].kill9())
     new = successor_of(wait_recovered(manager), cluster)

@@ -234,6 +234,15 @@ def wait_recovered(manager, count=1, deadline_s=20):
     return ended[0]
 
 
+def synchronous(cluster):
+    """Every commit waits for one standby, whoever leads."""
+    for node in cluster:
+        node.set("synchronous_standby_names", "ANY 1 (n1, n2, n3)")
+    primary = cluster.primary()
+    wait_until(lambda: primary.value("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'") == 2, 10,
+               "both are synchronous")
+
+
 def successor_of(recovery, cluster):
     port = recovery["SuccessorKey"]["Port"]
     assert port, f"nobody was promoted: {recovery['AllErrors']}"
